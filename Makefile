@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything built lies under build/. `make V=1` shows the commands.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CLANG   ?= clang
+BPFTOOL ?= bpftool
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PKGS    := libbpf libmicrohttpd jansson libcurl zlib libcap
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
+
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
+CPPFLAGS += -D_GNU_SOURCE -DMLPROF_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)
+CFLAGS   ?= -O2 -g
+CFLAGS   += -std=gnu17 $(WARN)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDLIBS    = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
+
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf
+BPF_OBJS   := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELETON   := $(BUILD)/mlprof.skel.h
+
+SRCS  := $(wildcard user/*/*.c)
+OBJS  := $(SRCS:%.c=$(BUILD)/%.o)
+TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+GUEST := $(patsubst tests/guest/%.c,$(BUILD)/tests/guest/%,$(wildcard tests/guest/*.c))
+
+.PHONY: all binary test unit guest-test bench demo check fuzz setup install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: setup
+	$(Q)$(MAKE) --no-print-directory binary
+
+binary: $(BUILD)/mlprof $(GUEST)
+
+setup:
+	$(Q)scripts/setup
+
+# The BPF side: one object out of all files, and its skeleton.
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$<)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/mlprof.bpf.o: $(BPF_OBJS)
+	$(call say,LINK,$@)$(BPFTOOL) gen object $@ $^
+
+$(SKELETON): $(BUILD)/mlprof.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name mlprof_bpf > $@
+
+# User space. Only user/kernel may name libbpf, so only it waits for the skeleton.
+$(BUILD)/user/kernel/%.o: | $(SKELETON)
+$(BUILD)/asan/user/kernel/%.o: | $(SKELETON)
+
+$(BUILD)/user/%.o: user/%.c
+	$(call say,CC,$<)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/mlprof: $(BUILD)/user/main.o $(OBJS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
+
+# Unit tests run under ASan and UBSan, and so does everything they link.
+$(BUILD)/asan/user/%.o: user/%.c
+	$(call say,ASAN,$<)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(SRCS:%.c=$(BUILD)/asan/%.o)
+	$(call say,TEST,$<)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -I. $(CFLAGS) $(SANITIZE) -MMD -MP $^ $(LDFLAGS) $(LDLIBS) -lcmocka -o $@
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SRCS)
+	$(call say,FUZZ,$<)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined $< \
+		$(filter-out user/kernel/% user/cmd/%,$(SRCS)) $(LDFLAGS) $(LDLIBS) -o $@
+
+$(BUILD)/tests/guest/%: tests/guest/%.c
+	$(call say,CC,$<)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) -static $< -o $@ -lpthread
+
+unit: $(TESTS)
+	$(Q)scripts/run-unit $(TESTS)
+
+test: setup
+	$(Q)scripts/test
+
+bench: setup
+	$(Q)$(MAKE) --no-print-directory binary >&2
+	$(Q)scripts/bench
+
+demo: setup
+	$(Q)$(MAKE) --no-print-directory binary
+	$(Q)scripts/demo
+
+check: setup
+	$(Q)scripts/check
+
+fuzz: setup $(FUZZ)
+
+install: all
+	install -D -m 0755 $(BUILD)/mlprof $(DESTDIR)$(PREFIX)/bin/mlprof
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

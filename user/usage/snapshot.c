@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Snapshots: counted holders, memory that goes in one piece, and the board they are had from. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "usage/snapshot.h"
+
+#define CHUNK_BYTES ((size_t)64 << 10)
+
+struct chunk {
+	struct chunk *next;
+	size_t used, size;
+	_Alignas(max_align_t) unsigned char bytes[];
+};
+
+/* A snapshot and what only this file may touch of it. */
+struct held_snapshot {
+	struct snapshot snap; /* first, so that the two convert into each other */
+	atomic_uint holders;
+	struct chunk *chunks;
+};
+
+struct snapshot_board {
+	pthread_mutex_t lock;
+	const struct snapshot *newest;
+};
+
+const char *const node_mode_names[NODE_MODES] = {
+	[NODE_PODS] = "pods",
+	[NODE_UNITS] = "units",
+	[NODE_KERNEL] = "kernel",
+	[NODE_IDLE] = "idle",
+	[NODE_IRQ_STEAL] = "irq_steal",
+	[NODE_UNATTRIBUTED] = "unattributed",
+};
+
+static struct held_snapshot *held(const struct snapshot *snap)
+{
+	return (struct held_snapshot *)snap;
+}
+
+struct snapshot *snapshot_new(void)
+{
+	struct held_snapshot *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	atomic_init(&h->holders, 1);
+	return &h->snap;
+}
+
+static struct chunk *chunk_new(size_t at_least)
+{
+	size_t size = at_least > CHUNK_BYTES ? at_least : CHUNK_BYTES;
+	struct chunk *chunk = calloc(1, sizeof(*chunk) + size);
+
+	if (chunk)
+		chunk->size = size;
+	return chunk;
+}
+
+void *snapshot_alloc(struct snapshot *snap, size_t bytes)
+{
+	size_t align = _Alignof(max_align_t), rounded = (bytes + align - 1) & ~(align - 1);
+	struct held_snapshot *h = held(snap);
+	struct chunk *chunk = h->chunks;
+	void *memory;
+
+	if (!chunk || chunk->size - chunk->used < rounded) {
+		chunk = chunk_new(rounded);
+		if (!chunk)
+			return NULL;
+		chunk->next = h->chunks;
+		h->chunks = chunk;
+	}
+	memory = chunk->bytes + chunk->used;
+	chunk->used += rounded;
+	return memory;
+}
+
+const char *snapshot_strdup(struct snapshot *snap, const char *text)
+{
+	size_t bytes = strlen(text) + 1;
+	char *copy = snapshot_alloc(snap, bytes);
+
+	return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
+void snapshot_put(const struct snapshot *snap)
+{
+	struct held_snapshot *h = held(snap);
+	struct chunk *chunk, *next;
+
+	if (!snap || atomic_fetch_sub_explicit(&h->holders, 1, memory_order_acq_rel) != 1)
+		return;
+	for (chunk = h->chunks; chunk; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	free(h);
+}
+
+struct snapshot_board *snapshot_board_new(void)
+{
+	struct snapshot_board *board = calloc(1, sizeof(*board));
+
+	if (board)
+		pthread_mutex_init(&board->lock, NULL);
+	return board;
+}
+
+void snapshot_board_free(struct snapshot_board *board)
+{
+	if (!board)
+		return;
+	snapshot_put(board->newest);
+	pthread_mutex_destroy(&board->lock);
+	free(board);
+}
+
+const struct snapshot *snapshot_get(struct snapshot_board *board)
+{
+	const struct snapshot *snap;
+
+	pthread_mutex_lock(&board->lock);
+	snap = board->newest;
+	if (snap)
+		atomic_fetch_add_explicit(&held(snap)->holders, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&board->lock);
+	return snap;
+}
+
+void snapshot_publish(struct snapshot_board *board, const struct snapshot *snap)
+{
+	const struct snapshot *old;
+
+	pthread_mutex_lock(&board->lock);
+	old = board->newest;
+	board->newest = snap;
+	pthread_mutex_unlock(&board->lock);
+	snapshot_put(old);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every output renders from: all that is known at the end of one drain. The drain publishes a
+ * new snapshot each time; a published one never changes and lives until its last reader lets go, so
+ * a slow scrape never delays a drain. Counters in it never go back from one snapshot to the next.
+ */
+#ifndef MLPROF_USAGE_SNAPSHOT_H
+#define MLPROF_USAGE_SNAPSHOT_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mlprof/record.h"
+
+/* Where a node's CPU time goes. Every nanosecond is in exactly one of them. */
+enum node_mode {
+	NODE_PODS,
+	NODE_UNITS,	    /* cgroups that belong to no pod */
+	NODE_KERNEL,	    /* kernel threads of the root cgroup */
+	NODE_IDLE,
+	NODE_IRQ_STEAL,
+	NODE_UNATTRIBUTED,  /* ran, but for whom was lost; see events_lost */
+	NODE_MODES,
+};
+
+/* Names as the label `mode` spells them, by enum node_mode. */
+extern const char *const node_mode_names[NODE_MODES];
+
+enum owner_kind {
+	OWNER_POD,
+	OWNER_UNIT,
+};
+
+/* Run-queue latency: bucket k counts waits of at most 2^k us and more than 2^(k-1) us. */
+struct wait_hist {
+	uint64_t bucket[MLPROF_HIST_BUCKETS];
+	uint64_t sum_ns;
+};
+
+/* What one owner has used since the agent first saw it. Strings are the snapshot's own. */
+struct usage_row {
+	enum owner_kind kind;
+	const char *namespace_; /* "" while unknown */
+	const char *pod;	/* pod name, the UID while the name is unknown; "" for a unit */
+	const char *container;	/* likewise; "" for what the pod's own cgroup ran */
+	const char *unit;	/* systemd unit or top cgroup; "" for a pod */
+	uint64_t cpu_ns;
+	uint64_t wait_ns;
+	uint64_t voluntary;
+	uint64_t preempted;
+	struct wait_hist wait;
+};
+
+/* Run-queue latency of all pods of a namespace. */
+struct namespace_row {
+	const char *namespace_; /* "" for pods whose namespace is unknown */
+	struct wait_hist wait;
+};
+
+/* One way in which something was lost. */
+struct loss_row {
+	const char *plane; /* "account" or "event" */
+	const char *cause;
+	uint64_t count;
+};
+
+/* One BPF program's cost, as the kernel counted it while its statistics were on. */
+struct program_row {
+	const char *name;
+	uint64_t run_ns;
+	uint64_t runs;
+};
+
+/* One thing the agent may or may not be able to do on this kernel. */
+struct feature_row {
+	const char *name;
+	bool up;
+	const char *reason; /* why not; "" if up */
+};
+
+/* What the agent itself costs. */
+struct self_stats {
+	uint64_t cpu_ns;	   /* user and system time of the agent's process */
+	uint64_t rss_bytes;	   /* resident memory of the agent's process */
+	uint64_t map_bytes;	   /* kernel memory of its BPF maps, rings included */
+	uint64_t drains;	   /* how many drains there were */
+	uint64_t drain_ns;	   /* what they took altogether, by the monotonic clock */
+	uint64_t records;	   /* records read from the rings */
+	uint64_t bpf_stats_ns;	   /* how long the kernel's run statistics were on */
+	uint64_t ring_size_bytes;  /* of all rings together */
+	uint64_t ring_used_bytes;  /* bytes that waited in them when the drain began */
+	uint64_t accounts_overflowed; /* slots that went to the overflow map */
+	uint64_t owners_dropped;   /* owners that found the table full; summed in "other" */
+	uint64_t start_realtime_ns; /* CLOCK_REALTIME when the agent began to count */
+};
+
+struct snapshot {
+	uint64_t seq;		/* 1 for the first */
+	uint64_t realtime_ns;	/* CLOCK_REALTIME at its making */
+	uint64_t monotonic_ns;	/* CLOCK_MONOTONIC at its making */
+	unsigned int cpus_online;
+
+	uint64_t node_ns[NODE_MODES]; /* by enum node_mode; sums to elapsed_ns */
+	uint64_t elapsed_ns;	      /* CLOCK_MONOTONIC that passed, summed over online CPUs */
+	uint64_t unattributed_wait_ns;
+
+	const struct usage_row *rows; /* pods first, then units; each sorted by its names */
+	size_t nr_rows;
+	const struct namespace_row *namespaces; /* sorted by name */
+	size_t nr_namespaces;
+	const struct loss_row *losses;
+	size_t nr_losses;
+	const struct program_row *programs;
+	size_t nr_programs;
+	const struct feature_row *features;
+	size_t nr_features;
+	struct self_stats self;
+};
+
+/*
+ * An empty snapshot with one holder, the caller. Everything its pointers lead to comes from
+ * snapshot_alloc() and goes with it. NULL when memory is out.
+ */
+struct snapshot *snapshot_new(void);
+
+/* `bytes` of zeroed memory, aligned for anything, that live as long as `snap`; NULL if none. */
+void *snapshot_alloc(struct snapshot *snap, size_t bytes);
+
+/* A copy of `text` that lives as long as `snap`; NULL when memory is out. */
+const char *snapshot_strdup(struct snapshot *snap, const char *text);
+
+/* The place where the newest snapshot is to be had. Opaque; safe to use from any thread. */
+struct snapshot_board;
+
+struct snapshot_board *snapshot_board_new(void);
+void snapshot_board_free(struct snapshot_board *board);
+
+/*
+ * The newest snapshot, held for the caller, who must give it to snapshot_put(). NULL before the
+ * first drain has ended.
+ */
+const struct snapshot *snapshot_get(struct snapshot_board *board);
+void snapshot_put(const struct snapshot *snap);
+
+/* Makes `snap` the newest and takes over the caller's hold on it. */
+void snapshot_publish(struct snapshot_board *board, const struct snapshot *snap);
+
+#endif
