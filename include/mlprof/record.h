@@ -66,7 +66,6 @@ struct mlprof_record_cpu {
 	__s64 irq_steal_ns;	/* interrupts and a hypervisor took it from whoever ran */
 	__s64 unattributed_ns;	/* on-CPU time whose cgroup was lost */
 	__u64 unattributed_wait_ns; /* run-queue wait whose cgroup was lost */
-	__u64 switches;		/* context switches seen */
 	__u32 evicted;		/* slots written out early because another cgroup needed them */
 	__u32 overflowed;	/* of those, slots that went to the overflow map: ring full */
 	__u32 orphaned;		/* of those, slots whose time became unattributed: map full too */
@@ -93,7 +92,7 @@ struct mlprof_record_cgroup {
 _Static_assert(sizeof(struct mlprof_record_header) == 8, "header");
 _Static_assert(sizeof(struct mlprof_usage) == 136, "usage");
 _Static_assert(sizeof(struct mlprof_record_usage) == 144, "usage record");
-_Static_assert(sizeof(struct mlprof_record_cpu) == 96, "cpu record");
+_Static_assert(sizeof(struct mlprof_record_cpu) == 88, "cpu record");
 _Static_assert(sizeof(struct mlprof_record_cgroup) == 24, "cgroup record");
 
 #endif

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * On-CPU time, run-queue wait and context switches per cgroup; idle and interrupt time per CPU.
+ *
+ * The numbers are the kernel's own: se.sum_exec_runtime is what cpu.stat adds up, sched_info is
+ * what schedstat shows. A slice is closed when its task is switched out and at a flush; when the
+ * task changed cgroup in between, it is cut where that happened.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "mlprof/record.h"
+#include "lib/compat.bpf.h"
+#include "lib/account.bpf.h"
+#include "lib/accounts.bpf.h"
+#include "lib/hist.bpf.h"
+#include "lib/move.bpf.h"
+#include "lib/ring.bpf.h"
+#include "lib/wait.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile __u32 possible_cpus = 1;
+
+/* Kernel threads of the root cgroup are the kernel; what else is in it is a cgroup like any. */
+static __always_inline u64 task_cgroup(struct task_struct *task)
+{
+	u64 cgroup = cset_cgroup(task->cgroups);
+
+	if (cgroup == MLPROF_CGROUP_ROOT && task->flags & PF_KTHREAD)
+		return MLPROF_CGROUP_KERNEL;
+	return cgroup;
+}
+
+/* A flush or a move of the task has closed part of its slice, or may have: find the slot anew. */
+static __always_inline u32 leave_slowly(struct account *a, struct task_struct *prev, u64 elapsed)
+{
+	struct slice_end end = {
+		.begun = a->clock - elapsed,
+		.clock = a->clock,
+		.exec = prev->se.sum_exec_runtime,
+		.cgroup = task_cgroup(prev),
+		.pid = prev->pid,
+		.tgid = prev->tgid,
+	};
+
+	account_settle(a, &end);
+	return account_find(a, end.cgroup);
+}
+
+static __always_inline void leave_task(struct account *a, struct task_struct *prev, u64 elapsed,
+				       bool preempt)
+{
+	u64 exec = prev->se.sum_exec_runtime;
+	struct mlprof_usage *usage;
+	u32 slot = a->slot;
+
+	a->irq_steal_ns += elapsed - (exec - a->exec);
+	if (a->cset != (u64)prev->cgroups)
+		slot = leave_slowly(a, prev, elapsed);
+	usage = account_slot(a, slot);
+	usage->cpu_ns += exec - a->exec;
+	if (preempt || task_is_running(prev))
+		usage->preempted++;
+	else
+		usage->voluntary++;
+	wait_leave(prev->pid, prev->sched_info.run_delay);
+}
+
+static __always_inline void leave_idle(struct account *a, const struct rq *rq, u64 elapsed)
+{
+	u64 taken = 0;
+
+	if (irq_time_is_known())
+		taken = rq->clock - rq->clock_task - a->irq_before;
+	a->irq_steal_ns += taken;
+	a->idle_ns += elapsed - taken;
+}
+
+static __always_inline u64 wait_of(struct account *a, struct task_struct *next, u64 clock)
+{
+	u64 before = wait_before_move(next->pid, next->sched_info.run_delay);
+
+	if (before > WAIT_DELAY_MASK / 2) {
+		/* The first time on a CPU, all of run_delay is from before this moment. */
+		before = next->sched_info.pcount ? 0 : next->sched_info.run_delay;
+		if (next->sched_info.pcount)
+			a->waits_unknown++;
+	}
+	return clock - next->sched_info.last_queued + before;
+}
+
+static __always_inline void enter_task(struct account *a, struct task_struct *next, u64 clock)
+{
+	struct mlprof_usage *usage;
+	u64 wait;
+
+	a->exec = next->se.sum_exec_runtime;
+	a->cset = (u64)next->cgroups;
+	a->cgroup = task_cgroup(next);
+	a->slot = account_find(a, a->cgroup);
+	if (!next->sched_info.last_queued)
+		return;
+	wait = wait_of(a, next, clock);
+	usage = account_slot(a, a->slot);
+	usage->wait_ns += wait;
+	usage->wait_hist[hist_bucket(wait)]++;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct account *a = account_of(cpu);
+	const struct rq *rq = rq_of(next);
+	u64 clock, elapsed;
+
+	if (!a)
+		return 0;
+	clock = rq->clock;
+	elapsed = clock - a->clock;
+	if (a->clock == 0) {
+		account_start(a, cpu, clock, bpf_ktime_get_ns());
+	} else {
+		a->clock = clock;
+		if (prev->pid)
+			leave_task(a, prev, elapsed, preempt);
+		else
+			leave_idle(a, rq, elapsed);
+	}
+	if (a->mono_stale)
+		account_compare_clocks(a, bpf_ktime_get_ns());
+	if (next->pid)
+		enter_task(a, next, clock);
+	else if (irq_time_is_known())
+		a->irq_before = clock - rq->clock_task;
+	return 0;
+}
+
+/* What a flush comes back with. */
+enum flush_result {
+	FLUSH_DONE = 0, /* all is written, up to the moment in the CPU's record */
+	FLUSH_MORE = 1, /* there is more: call again */
+	FLUSH_FULL = 2, /* the ring is full: empty it, then call again */
+};
+
+/* Slots written by one call, so that an interrupt of it stays short: about 20 us. */
+#define FLUSH_SLOTS 64
+
+/* As task_cgroup(), for a task whose pointer the verifier of 5.10 cannot know to be one. */
+static u64 read_task_cgroup(struct task_struct *task)
+{
+	struct css_set *cset = BPF_CORE_READ(task, cgroups);
+	u64 cgroup = read_cset_cgroup(cset);
+
+	if (cgroup == MLPROF_CGROUP_ROOT && BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		return MLPROF_CGROUP_KERNEL;
+	return cgroup;
+}
+
+/* Charges the running task up to now: what the kernel has counted and what has come since. */
+static void close_task(struct account *a, struct task_struct *task, u64 begun, u64 clock_task)
+{
+	s64 since = clock_task - BPF_CORE_READ(task, se.exec_start);
+	struct slice_end end = {
+		.begun = begun,
+		.clock = a->clock,
+		.exec = BPF_CORE_READ(task, se.sum_exec_runtime) + (since > 0 ? since : 0),
+		.cgroup = read_task_cgroup(task),
+		.pid = BPF_CORE_READ(task, pid),
+		.tgid = BPF_CORE_READ(task, tgid),
+	};
+
+	a->irq_steal_ns += a->clock - begun - (end.exec - a->exec);
+	account_settle(a, &end);
+	account_charge(a, end.cgroup, end.exec - a->exec);
+	a->exec = end.exec;
+}
+
+/* Closes the slice that runs on this CPU at the given time; it goes on as a new one. */
+static void close_slice(struct account *a, u64 mono)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct rq *rq = BPF_CORE_READ(task, se.cfs_rq, rq);
+	u64 irq_time = BPF_CORE_READ(rq, clock) - BPF_CORE_READ(rq, clock_task);
+	u64 begun = a->clock;
+
+	/* rq->clock itself may be old: by a tick on a busy CPU, by seconds on an idle one. */
+	a->clock = mono - a->mono_ahead;
+	a->cset = 0;
+	if (BPF_CORE_READ(task, pid)) {
+		close_task(a, task, begun, a->clock - irq_time);
+	} else {
+		a->irq_steal_ns += irq_time - a->irq_before;
+		a->idle_ns += a->clock - begun - (irq_time - a->irq_before);
+		a->irq_before = irq_time;
+	}
+	a->elapsed_ns += mono - a->mono;
+	a->mono = mono;
+	a->mono_stale = 1;
+}
+
+/* The last record of a flush: what belongs to the CPU and to no cgroup. */
+static int emit_cpu(struct account *a)
+{
+	struct mlprof_record_cpu *record;
+	void *ring = ring_of(a->cpu);
+
+	if (!ring)
+		return -1;
+	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
+	if (!record)
+		return -1;
+	record->header.kind = MLPROF_RECORD_CPU;
+	record->header.cpu = a->cpu;
+	record->mono_ns = a->mono;
+	record->elapsed_ns = a->elapsed_ns;
+	record->idle_ns = a->idle_ns;
+	record->irq_steal_ns = a->irq_steal_ns;
+	record->unattributed_ns = a->unattributed_ns;
+	record->unattributed_wait_ns = a->unattributed_wait_ns;
+	record->evicted = a->evicted;
+	record->overflowed = a->overflowed;
+	record->orphaned = a->orphaned;
+	record->waits_unknown = a->waits_unknown;
+	record->moves_unknown = a->moves_unknown;
+	record->events_lost = a->events_lost;
+	record->ring_used_bytes = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	account_reported(a);
+	return 0;
+}
+
+/*
+ * Run by user space on each CPU at every drain (BPF_PROG_TEST_RUN on that CPU), never attached.
+ * Argument 0 is the CPU; argument 1 is set if it is offline, and then this runs on any other.
+ */
+SEC("raw_tp")
+int flush(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 cpu = ctx->args[0];
+	bool offline = ctx->args[1];
+	struct account *a = account_of(cpu);
+
+	if (!a)
+		return FLUSH_DONE;
+	if (offline)
+		account_stop(a, bpf_ktime_get_ns());
+	else if (a->clock)
+		close_slice(a, bpf_ktime_get_ns());
+	for (u32 i = 0; i < FLUSH_SLOTS && a->nr_dirty; i++)
+		if (account_pop(a))
+			return FLUSH_FULL;
+	if (a->nr_dirty)
+		return FLUSH_MORE;
+	if (!a->mono)
+		return FLUSH_DONE;
+	return emit_cpu(a) ? FLUSH_FULL : FLUSH_DONE;
+}
+
+/* A CPU has died: its account ends here and not at the next drain, when it may be back. */
+SEC("tp_btf/cpuhp_exit")
+int BPF_PROG(on_cpu_dead, u32 cpu, int state, int step, int ret)
+{
+	struct account *a;
+
+	if (ret || step != bpf_core_enum_value(enum cpuhp_state, CPUHP_TEARDOWN_CPU))
+		return 0;
+	a = account_of(cpu);
+	if (a)
+		account_stop(a, bpf_ktime_get_ns());
+	return 0;
+}
+
+/*
+ * Time up to a move belongs to the cgroup before, as cpu.stat has it: what the kernel had counted
+ * when the move began. The moves of all tasks happen one at a time, under cgroup_mutex.
+ */
+__u32 moving_pid;
+__u64 moving_exec;
+
+SEC("fentry/cgroup_attach_task")
+int BPF_PROG(on_move_begin, struct cgroup *to, struct task_struct *leader)
+{
+	moving_pid = leader->pid;
+	moving_exec = leader->se.sum_exec_runtime;
+	return 0;
+}
+
+/* The next switch or flush of this CPU must look whether its task has moved. */
+static __always_inline void distrust_cset(u32 cpu)
+{
+	struct account *a = account_of(cpu);
+
+	if (a)
+		a->cset = 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_move, struct cgroup *to, const char *path, struct task_struct *leader, bool group)
+{
+	u64 exec = leader->se.sum_exec_runtime;
+
+	if (!cgroup_is_watched(to))
+		return 0;
+	if (moving_pid == leader->pid)
+		exec = moving_exec;
+	move_note(leader->pid, bpf_ktime_get_ns(), exec, to->kn->id);
+	if (!group || leader->signal->nr_threads <= 1) {
+		distrust_cset(task_cpu(leader));
+		return 0;
+	}
+	for (u32 cpu = 0; cpu < possible_cpus; cpu++)
+		distrust_cset(cpu);
+	return 0;
+}

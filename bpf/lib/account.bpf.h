@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The account of one CPU: the slice that is running, and an open-addressed table of what cgroups
+ * used since they were last written out. Knows nothing of task_struct and compiles for the host as
+ * well, where tests/unit/test_account.c drives it.
+ *
+ * Who writes: the CPU itself, at a context switch (interrupts off) and at a flush (an interrupt on
+ * that CPU, or a process on it with preemption off). Neither can interrupt the other, so nothing
+ * here is atomic. Two exceptions: whoever moves a task to another cgroup stores 0 into `cset`, which
+ * only sends the next switch down its slow path; and a CPU that is offline is flushed from another.
+ *
+ * All sums are differences modulo 2^64: a slice closed early by an estimate that was too large is
+ * put right by the next difference, which is then negative.
+ */
+#ifndef MLPROF_ACCOUNT_BPF_H
+#define MLPROF_ACCOUNT_BPF_H
+
+/* Slots per CPU at most. How many there are is a power of two chosen at load. */
+#define ACCOUNT_SLOTS_MAX 4096
+#define ACCOUNT_SLOTS_MIN 64
+
+/* How many neighbouring slots a cgroup may be in, counted from its home. */
+#define ACCOUNT_PROBES 4
+
+struct account {
+	/* The running slice. */
+	u64 clock;	/* rq clock when it began or was last closed; 0: this CPU is not watched */
+	u64 exec;	/* se.sum_exec_runtime of its task then */
+	u64 cset;	/* css_set of its task then; 0: `slot` may not be used */
+	u64 cgroup;	/* cgroup of its task then */
+	u32 slot;	/* where that cgroup is */
+	u32 nr_dirty;	/* entries of `dirty` */
+	u64 irq_before; /* idle slice: interrupt and steal time of this CPU when it began */
+	s64 idle_ns;
+	s64 irq_steal_ns;
+
+	/* Rarely touched. */
+	s64 elapsed_ns; /* CLOCK_MONOTONIC that passed and has not been reported */
+	u64 mono;	/* CLOCK_MONOTONIC up to which elapsed_ns is complete */
+	s64 mono_ahead; /* CLOCK_MONOTONIC - rq clock, as last compared */
+	s64 unattributed_ns;
+	u64 unattributed_wait_ns;
+	u32 mono_stale; /* compare the clocks at the next occasion */
+	u32 cpu;
+	u32 evicted; /* from here on as in struct mlprof_record_cpu */
+	u32 overflowed;
+	u32 orphaned;
+	u32 waits_unknown;
+	u32 moves_unknown;
+	u32 events_lost;
+
+	u16 dirty[ACCOUNT_SLOTS_MAX]; /* which slots are not empty, in the order of their claiming */
+	struct mlprof_usage slots[];
+};
+
+#define ACCOUNT_BYTES(nr_slots) (sizeof(struct account) + (nr_slots) * sizeof(struct mlprof_usage))
+
+/* Slots per CPU less one, and how far to shift a hash down to a slot. Constants to the verifier. */
+const volatile __u32 account_mask __weak = ACCOUNT_SLOTS_MIN - 1;
+const volatile __u32 account_shift __weak = 64 - 6;
+
+/* Both return 0 or a negative errno. Given by the includer: lib/ring.bpf.h, or the unit test. */
+static int emit_usage(u32 cpu, const struct mlprof_usage *usage);
+static int overflow_add(const struct mlprof_usage *usage);
+
+static __always_inline struct mlprof_usage *account_slot(struct account *a, u32 slot)
+{
+	return &a->slots[slot & account_mask];
+}
+
+/* Kernfs ids grow by a constant from cgroup to cgroup; the golden ratio spreads them evenly. */
+static __always_inline u32 account_home(u64 cgroup)
+{
+	return (cgroup * 0x9E3779B97F4A7C15ULL) >> account_shift;
+}
+
+/* Makes room in a slot: to the ring, else to the overflow map, else only the time is kept. */
+static __always_inline void account_evict(struct account *a, struct mlprof_usage *usage)
+{
+	a->evicted++;
+	if (!emit_usage(a->cpu, usage))
+		return;
+	a->overflowed++;
+	if (!overflow_add(usage))
+		return;
+	a->orphaned++;
+	a->unattributed_ns += usage->cpu_ns;
+	a->unattributed_wait_ns += usage->wait_ns;
+}
+
+/*
+ * The slot of a cgroup that is not at home: next door, or claimed now. Out of line, because it is
+ * entered once per cgroup and drain, and on collisions.
+ */
+static __noinline u32 account_claim(struct account *a, u64 cgroup)
+{
+	u32 home = account_home(cgroup), empty = ~0U, slot;
+	struct mlprof_usage *usage;
+
+	for (u32 i = 0; i < ACCOUNT_PROBES; i++) {
+		slot = (home + i) & account_mask;
+		usage = account_slot(a, slot);
+		if (usage->cgroup == cgroup)
+			return slot;
+		if (usage->cgroup == MLPROF_CGROUP_NONE && empty == ~0U)
+			empty = slot;
+	}
+	if (empty == ~0U) {
+		slot = home & account_mask;
+		usage = account_slot(a, slot);
+		account_evict(a, usage);
+		__builtin_memset(usage, 0, sizeof(*usage));
+	} else {
+		slot = empty;
+		a->dirty[a->nr_dirty & (ACCOUNT_SLOTS_MAX - 1)] = slot;
+		a->nr_dirty++;
+	}
+	account_slot(a, slot)->cgroup = cgroup;
+	return slot;
+}
+
+static __always_inline u32 account_find(struct account *a, u64 cgroup)
+{
+	u32 home = account_home(cgroup) & account_mask;
+
+	if (account_slot(a, home)->cgroup == cgroup)
+		return home;
+	return account_claim(a, cgroup);
+}
+
+static __always_inline void account_charge(struct account *a, u64 cgroup, s64 ns)
+{
+	account_slot(a, account_find(a, cgroup))->cpu_ns += ns;
+}
+
+/* The first event on a CPU that was not watched: nothing before it is known. */
+static __always_inline void account_start(struct account *a, u32 cpu, u64 clock, u64 mono)
+{
+	a->cpu = cpu;
+	a->clock = clock;
+	a->cset = 0;
+	a->mono = mono;
+	a->mono_ahead = mono - clock;
+}
+
+/* The CPU is dead, and was idle from its last switch until now. */
+static __always_inline void account_stop(struct account *a, u64 mono)
+{
+	if (!a->clock)
+		return;
+	a->idle_ns += mono - a->mono_ahead - a->clock;
+	a->elapsed_ns += mono - a->mono;
+	a->clock = 0;
+}
+
+/*
+ * How far CLOCK_MONOTONIC is ahead of the rq clock. The rq clock was read a little before, so each
+ * comparison is too large by the time since: go down at once and up slowly.
+ */
+static __always_inline void account_compare_clocks(struct account *a, u64 mono)
+{
+	s64 error = mono - a->clock - a->mono_ahead;
+
+	a->mono_ahead += error < 0 ? error : error >> 2;
+	a->mono_stale = 0;
+}
+
+/* Writes one slot out and empties it. 0, or a negative errno and nothing has changed. */
+static __always_inline int account_pop(struct account *a)
+{
+	u32 slot = a->dirty[(a->nr_dirty - 1) & (ACCOUNT_SLOTS_MAX - 1)];
+	struct mlprof_usage *usage = account_slot(a, slot);
+	int err = emit_usage(a->cpu, usage);
+
+	if (err)
+		return err;
+	__builtin_memset(usage, 0, sizeof(*usage));
+	a->nr_dirty--;
+	return 0;
+}
+
+/* What was in the account has been reported. */
+static __always_inline void account_reported(struct account *a)
+{
+	a->elapsed_ns = 0;
+	a->idle_ns = 0;
+	a->irq_steal_ns = 0;
+	a->unattributed_ns = 0;
+	a->unattributed_wait_ns = 0;
+	a->evicted = 0;
+	a->overflowed = 0;
+	a->orphaned = 0;
+	a->waits_unknown = 0;
+	a->moves_unknown = 0;
+	a->events_lost = 0;
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every difference between kernels, each told by BTF and never by version. The branch not taken is
+ * a constant to the verifier and costs nothing.
+ */
+#ifndef MLPROF_COMPAT_BPF_H
+#define MLPROF_COMPAT_BPF_H
+
+#define PF_KTHREAD 0x00200000
+
+/*
+ * The per-CPU runqueues. Not in the BTF of kernels built with a pahole before 1.19 (Debian's 5.10):
+ * there the task's own cfs_rq leads to it, also for the idle task and for real-time tasks.
+ */
+extern const struct rq runqueues __ksym __weak;
+
+static __always_inline const struct rq *rq_of(struct task_struct *task)
+{
+	if (&runqueues)
+		return bpf_this_cpu_ptr(&runqueues);
+	return task->se.cfs_rq->rq;
+}
+
+/* `state` became `__state` and unsigned in 5.14, commit 2f064a59a11f. */
+static __always_inline bool task_is_running(struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->__state))
+		return !task->__state;
+	return !((struct task_struct___state_long *)task)->state;
+}
+
+/* The CPU moved from task_struct into its thread_info in 5.16, commit bcf9033e5449. */
+static __always_inline u32 task_cpu(struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->thread_info.cpu))
+		return task->thread_info.cpu;
+	return ((struct task_struct___own_cpu *)task)->cpu;
+}
+
+/*
+ * Whether rq->clock_task leaves interrupts and steal time out: with CONFIG_IRQ_TIME_ACCOUNTING or
+ * CONFIG_PARAVIRT_TIME_ACCOUNTING, which Debian does not set. Each has a field of struct rq.
+ */
+static __always_inline bool irq_time_is_known(void)
+{
+	return bpf_core_field_exists(struct rq___irq_time, prev_irq_time) ||
+	       bpf_core_field_exists(struct rq___steal_time, prev_steal_time_rq);
+}
+
+/*
+ * The hierarchy that pods live in. On cgroup v2 it is the default one. On v1 it is the cpu
+ * controller's; what number that has depends on the kernel's configuration, so BTF is asked.
+ * Written by user space before load.
+ */
+const volatile bool cgroup_v1 __weak = false;
+
+static __always_inline u64 cset_cgroup(struct css_set *cset)
+{
+	if (cgroup_v1)
+		return cset->subsys[bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id)]
+			->cgroup->kn->id;
+	return cset->dfl_cgrp->kn->id;
+}
+
+/* As cset_cgroup(), by reads that cannot fault, for a pointer that is only a number. */
+static __always_inline u64 read_cset_cgroup(struct css_set *cset)
+{
+	struct cgroup_subsys_state *css = NULL;
+
+	if (!cgroup_v1)
+		return BPF_CORE_READ(cset, dfl_cgrp, kn, id);
+	bpf_core_read(&css, sizeof(css),
+		      &cset->subsys[bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id)]);
+	return BPF_CORE_READ(css, cgroup, kn, id);
+}
+
+/* The hierarchy whose cgroups are accounts: the default one is number 0. */
+const volatile int cgroup_hierarchy __weak = 0;
+
+static __always_inline bool cgroup_is_watched(struct cgroup *cgroup)
+{
+	return cgroup->root->hierarchy_id == cgroup_hierarchy;
+}
+
+#endif

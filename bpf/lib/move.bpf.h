@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Tasks that change cgroup while they run. The mover notes when it was and how much the task had
+ * run by then; the CPU that runs the task cuts its slice there when it closes it. The mover itself
+ * charges nothing, so it and the closing CPU cannot both charge the same time.
+ */
+#ifndef MLPROF_MOVE_BPF_H
+#define MLPROF_MOVE_BPF_H
+
+/* Moves of one task that can be told apart between two closings of its slice. A power of two. */
+#define MOVES_KEPT 128
+
+struct move {
+	u64 mono;   /* CLOCK_MONOTONIC just after it */
+	u64 exec;   /* se.sum_exec_runtime that cpu.stat charged to the cgroup before */
+	u64 cgroup; /* the cgroup after */
+};
+
+struct moves {
+	u32 pid; /* the task, or the leader of the thread group that moved as one */
+	u32 nr;	 /* moves ever noted; the last MOVES_KEPT are kept */
+	struct move kept[MOVES_KEPT];
+};
+
+/*
+ * By pid; a task that finds the entry of another takes it. Written under the kernel's cgroup_mutex,
+ * so by one at a time; read by any CPU. Memory: 64 * 3 KiB = 192 KiB, whatever the CPUs.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, u32);
+	__type(value, struct moves);
+} moves SEC(".maps") __weak;
+
+static __always_inline struct moves *moves_of(u32 pid)
+{
+	u32 index = pid & 63;
+
+	return bpf_map_lookup_elem(&moves, &index);
+}
+
+static __always_inline void move_note(u32 pid, u64 mono, u64 exec, u64 cgroup)
+{
+	struct moves *m = moves_of(pid);
+	struct move *move;
+
+	if (!m)
+		return;
+	if (m->pid != pid) {
+		m->nr = 0;
+		m->pid = pid;
+	}
+	move = &m->kept[m->nr & (MOVES_KEPT - 1)];
+	move->mono = mono;
+	move->exec = exec;
+	move->cgroup = cgroup;
+	m->nr++;
+}
+
+/* A running slice at the moment it is closed. */
+struct slice_end {
+	u64 begun;  /* rq clock when it began or was last closed */
+	u64 clock;  /* rq clock now */
+	u64 exec;   /* se.sum_exec_runtime now */
+	u64 cgroup; /* the task's cgroup now */
+	u32 pid, tgid;
+};
+
+/* How much the task had run at a move. Of a thread that moved with its group: count back from now. */
+static __always_inline u64 move_exec(struct account *a, const struct move *move,
+				     const struct slice_end *end, bool own)
+{
+	if (own)
+		return move->exec;
+	return end->exec - (end->clock - (move->mono - a->mono_ahead));
+}
+
+/* The moves noted for a task, or for the group it is a thread of; NULL if there are none. */
+static __always_inline struct moves *moves_of_task(u32 pid, u32 tgid)
+{
+	struct moves *m = moves_of(pid);
+
+	if (m && m->pid == pid)
+		return m;
+	m = moves_of(tgid);
+	return m && m->pid == tgid ? m : NULL;
+}
+
+/* Charges what ran before a move to the cgroup of before; the slice then begins at the move. */
+static __always_inline void settle_move(struct account *a, const struct move *move,
+					const struct slice_end *end, bool own)
+{
+	u64 at = move_exec(a, move, end, own);
+
+	if ((s64)(at - a->exec) > 0 && (s64)(end->exec - at) >= 0) {
+		account_charge(a, a->cgroup, at - a->exec);
+		a->exec = at;
+	}
+	a->cgroup = move->cgroup;
+}
+
+/*
+ * Charges the parts of a slice that lie before the last move of its task, and lets the slice begin
+ * there. Does nothing if the task has not moved.
+ */
+static __noinline void account_settle(struct account *a, const struct slice_end *end)
+{
+	struct moves *m = moves_of_task(end->pid, end->tgid);
+	u32 first = m && m->nr > MOVES_KEPT ? m->nr - MOVES_KEPT : 0;
+
+	for (u32 i = 0; m && i < MOVES_KEPT && first + i < m->nr; i++) {
+		const struct move *move = &m->kept[(first + i) & (MOVES_KEPT - 1)];
+
+		if ((s64)(move->mono - a->mono_ahead - end->begun) > 0)
+			settle_move(a, move, end, m->pid == end->pid);
+	}
+	if (a->cgroup == end->cgroup)
+		return;
+	a->moves_unknown++;
+	account_charge(a, a->cgroup, end->exec - a->exec);
+	a->exec = end->exec;
+	a->cgroup = end->cgroup;
+}
+
+#endif

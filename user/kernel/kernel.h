@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The programs in the kernel, as user space sees them: loaded, drained, and let go. Nothing outside
+ * user/kernel names libbpf.
+ */
+#ifndef MLPROF_KERNEL_KERNEL_H
+#define MLPROF_KERNEL_KERNEL_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mlprof/record.h"
+
+struct kernel;
+
+struct kernel_options {
+	size_t ring_bytes;   /* of all rings together; 0: 16 MiB. A ring is at least a page */
+	unsigned int slots;  /* per CPU, a power of two; 0: as the number of CPUs suggests */
+	bool cgroup_v1;	     /* accounts are the cgroups of the v1 cpu controller */
+	int hierarchy_id;    /* of that hierarchy, as in /proc/cgroups; 0 for cgroup v2 */
+};
+
+/* Something the agent can do only if the kernel lets it. Owned by the kernel handle. */
+struct kernel_feature {
+	const char *name;
+	bool required;	/* without it there is no accounting */
+	bool up;
+	char reason[256]; /* why it is not up; "" if it is */
+};
+
+/*
+ * Who takes the records. `end` is told once per drain, when all records of it have been handed
+ * over. A record is valid during the call only.
+ */
+struct record_sink {
+	void *context;
+	void (*usage)(void *context, unsigned int cpu, const struct mlprof_usage *usage);
+	void (*cpu)(void *context, const struct mlprof_record_cpu *record);
+	void (*cgroup)(void *context, const struct mlprof_record_cgroup *record);
+};
+
+/* What reading cost and found, since the start. */
+struct kernel_counts {
+	uint64_t records;
+	uint64_t malformed;	   /* records of a kind or length that is not known; skipped */
+	uint64_t ring_size_bytes;  /* of all rings together */
+	uint64_t ring_used_bytes;  /* that waited in them at the last drain */
+	uint64_t map_bytes;	   /* kernel memory of all maps, as the kernel accounts it */
+	uint64_t bpf_stats_ns;	   /* how long run statistics were on */
+};
+
+struct kernel_program {
+	const char *name;
+	uint64_t run_ns, runs; /* as counted while run statistics were on */
+};
+
+/*
+ * Loads and attaches. What fails is noted in the features and does not stop the rest, unless it is
+ * required: then a line on stderr says why and the result is a negative errno.
+ */
+int kernel_open(const struct kernel_options *options, struct kernel **ret);
+
+/* Detaches everything. NULL is fine. */
+void kernel_close(struct kernel *kernel);
+
+/*
+ * Closes what runs on every CPU, hands all records to the sink and leaves the rings empty. Negative
+ * errno if the accounts could not be flushed.
+ */
+int kernel_drain(struct kernel *kernel, const struct record_sink *sink);
+
+const struct kernel_feature *kernel_features(const struct kernel *kernel, size_t *nr);
+
+void kernel_count(struct kernel *kernel, struct kernel_counts *counts);
+
+/* Fills at most `max` rows and returns how many there are. */
+size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_t max);
+
+/* Has the kernel measure every BPF program of the machine, or stop it. Costs each run two clock reads. */
+int kernel_set_stats(struct kernel *kernel, bool on);
+
+#endif

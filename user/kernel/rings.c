@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The rings: one per possible CPU out of one budget, and the reading of their records. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "kernel/internal.h"
+
+static int take_usage(struct kernel *kernel, const struct mlprof_record_usage *record, size_t bytes)
+{
+	if (bytes != sizeof(*record))
+		return -EBADMSG;
+	kernel->sink->usage(kernel->sink->context, record->header.cpu, &record->usage);
+	return 0;
+}
+
+static int take_cpu(struct kernel *kernel, const struct mlprof_record_cpu *record, size_t bytes)
+{
+	if (bytes != sizeof(*record))
+		return -EBADMSG;
+	kernel->ring_used_now += record->ring_used_bytes;
+	if (record->overflowed > record->orphaned)
+		kernel->overflow_pending = true;
+	kernel->sink->cpu(kernel->sink->context, record);
+	return 0;
+}
+
+static int take_cgroup(struct kernel *kernel, const struct mlprof_record_cgroup *record,
+		       size_t bytes)
+{
+	if (bytes < sizeof(*record) || bytes - sizeof(*record) < record->path_bytes)
+		return -EBADMSG;
+	if (record->path_bytes && record->path[record->path_bytes - 1])
+		return -EBADMSG;
+	kernel->sink->cgroup(kernel->sink->context, record);
+	return 0;
+}
+
+static int take_by_kind(struct kernel *kernel, void *data, size_t bytes)
+{
+	const struct mlprof_record_header *header = data;
+
+	if (bytes < sizeof(*header))
+		return -EBADMSG;
+	switch (header->kind) {
+	case MLPROF_RECORD_USAGE:
+		return take_usage(kernel, data, bytes);
+	case MLPROF_RECORD_CPU:
+		return take_cpu(kernel, data, bytes);
+	case MLPROF_RECORD_CGROUP:
+		return take_cgroup(kernel, data, bytes);
+	default:
+		return -EBADMSG;
+	}
+}
+
+static int take_record(void *context, void *data, size_t bytes)
+{
+	struct kernel *kernel = context;
+
+	kernel->counts.records++;
+	if (take_by_kind(kernel, data, bytes))
+		kernel->counts.malformed++;
+	return 0;
+}
+
+static int ring_open(struct kernel *kernel, unsigned int cpu)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, kernel->ring_bytes, NULL);
+	__u32 key = cpu;
+
+	if (fd < 0)
+		return -errno;
+	kernel->ring_fds[cpu] = fd;
+	if (bpf_map_update_elem(bpf_map__fd(kernel->bpf->maps.rings), &key, &fd, BPF_ANY))
+		return -errno;
+	kernel->rings[cpu] = ring_buffer__new(fd, take_record, kernel, NULL);
+	if (!kernel->rings[cpu])
+		return -errno;
+	kernel->counts.ring_size_bytes += kernel->ring_bytes;
+	return 0;
+}
+
+int rings_open(struct kernel *kernel)
+{
+	kernel->rings = calloc(kernel->nr_cpus, sizeof(*kernel->rings));
+	kernel->ring_fds = malloc(kernel->nr_cpus * sizeof(*kernel->ring_fds));
+	if (!kernel->rings || !kernel->ring_fds)
+		return -ENOMEM;
+	for (unsigned int cpu = 0; cpu < kernel->nr_cpus; cpu++)
+		kernel->ring_fds[cpu] = -1;
+	for (unsigned int cpu = 0; cpu < kernel->nr_cpus; cpu++) {
+		int err = ring_open(kernel, cpu);
+
+		if (err) {
+			log_error("cannot make a ring of %zu bytes for CPU %u: %s", kernel->ring_bytes,
+				  cpu, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+void rings_close(struct kernel *kernel)
+{
+	for (unsigned int cpu = 0; cpu < kernel->nr_cpus; cpu++) {
+		if (kernel->rings)
+			ring_buffer__free(kernel->rings[cpu]);
+		if (kernel->ring_fds && kernel->ring_fds[cpu] >= 0)
+			close(kernel->ring_fds[cpu]);
+	}
+	free(kernel->rings);
+	free(kernel->ring_fds);
+}
+
+int rings_consume(struct kernel *kernel, unsigned int cpu)
+{
+	int nr = ring_buffer__consume(kernel->rings[cpu]);
+
+	return nr < 0 ? nr : 0;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who owns which cgroup. Cgroups are learnt when they are made, so that one that is gone before its
+ * usage is read still has its owner, and are kept for a time after their end. Several cgroups may
+ * have one owner. Bounded: what does not fit belongs to the owner "other".
+ *
+ * Owners are known by small numbers, which are used again after an owner is gone; users keep what
+ * they know of an owner in arrays by that number. Not safe for several threads.
+ */
+#ifndef MLPROF_OWNER_OWNERS_H
+#define MLPROF_OWNER_OWNERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "owner/hierarchy.h"
+
+#define OWNER_NONE UINT32_MAX
+
+struct owner {
+	bool is_pod;
+	const char *namespace_; /* "" while unknown */
+	const char *pod;	/* pod UID; "" for a unit */
+	const char *container;	/* container id; "" for the pod's own cgroup and for a unit */
+	const char *unit;	/* "" for a pod */
+};
+
+struct owners_options {
+	const struct hierarchy *hierarchy; /* to ask for cgroups that no event told of */
+	size_t max_owners;		   /* more of them share the owner "other" */
+	uint64_t keep_ns;		   /* how long the dead are kept */
+};
+
+struct owners;
+
+struct owners *owners_new(const struct owners_options *options);
+void owners_free(struct owners *owners);
+
+/* A cgroup of that id and path exists, or has existed. */
+void owners_made(struct owners *owners, uint64_t cgroup, const char *path);
+
+/* A cgroup is gone as of `now_ns` (any clock, the same at every call). */
+void owners_removed(struct owners *owners, uint64_t cgroup, uint64_t now_ns);
+
+/* The owner's number, or OWNER_NONE if the cgroup is not known. */
+uint32_t owners_find(const struct owners *owners, uint64_t cgroup);
+
+/* As owners_find(), but asks the hierarchy about a cgroup that is not known. */
+uint32_t owners_resolve(struct owners *owners, uint64_t cgroup);
+
+/* Learns all cgroups that exist; 0 or a negative errno. */
+int owners_walk(struct owners *owners);
+
+/* Looks which cgroups still exist, for when events of their removal were lost. */
+void owners_sweep(struct owners *owners, uint64_t now_ns);
+
+/* Forgets who has been dead for longer than they are kept; tells `gone` each owner that goes. */
+void owners_expire(struct owners *owners, uint64_t now_ns,
+		   void (*gone)(void *context, uint32_t owner), void *context);
+
+/* One past the largest number in use, and the owner of a number; NULL if it is not in use. */
+uint32_t owners_end(const struct owners *owners);
+const struct owner *owners_at(const struct owners *owners, uint32_t number);
+
+/* Grows whenever an owner comes or goes. */
+uint64_t owners_generation(const struct owners *owners);
+
+/* How many owners had to share "other". */
+uint64_t owners_dropped(const struct owners *owners);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From records to usage per owner. Records are added during a drain, in any order; at its end what
+ * belongs to nobody known is asked for once more, and a snapshot can be made. Not safe for several
+ * threads.
+ */
+#ifndef MLPROF_USAGE_USAGE_H
+#define MLPROF_USAGE_USAGE_H
+
+#include "mlprof/record.h"
+#include "owner/owners.h"
+#include "usage/snapshot.h"
+
+struct usage;
+
+/* `owners` must outlive the result. NULL when memory is out. */
+struct usage *usage_new(struct owners *owners);
+void usage_free(struct usage *usage);
+
+/* The records of a drain. */
+void usage_add(struct usage *usage, const struct mlprof_usage *record);
+void usage_add_cpu(struct usage *usage, const struct mlprof_record_cpu *record);
+
+/* The drain has ended at `now_ns` (monotonic): settles what waited for its owner, lets the dead go. */
+void usage_end(struct usage *usage, uint64_t now_ns);
+
+/* Fills the parts of a snapshot that are about usage; 0 or -ENOMEM. */
+int usage_fill(struct usage *usage, struct snapshot *snap);
+
+/* Event records that were lost, ever. */
+uint64_t usage_events_lost(const struct usage *usage);
+
+/* Records that the reader could not make sense of, ever; shown among the losses. */
+void usage_set_malformed(struct usage *usage, uint64_t records);
+
+#endif
