@@ -2,8 +2,8 @@
 /* The paths and their answers. What is rendered is rendered from one held snapshot. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "expose/gzip.h"
 #include "expose/negotiate.h"
 #include "expose/pages.h"
@@ -12,14 +12,6 @@
 #define NS_PER_S 1000000000ULL
 
 static const char plain_text[] = "text/plain; charset=utf-8";
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static void answer_text(struct page_reply *reply, unsigned int status, const char *text)
 {
@@ -79,7 +71,7 @@ static void metrics(struct pages *pages, const struct page_request *request,
 	struct negotiated want = negotiate_form(request->accept);
 	const struct snapshot *snap = newest(pages, reply);
 	struct scrape_stats before = pages_scrape_stats(pages);
-	uint64_t began = monotonic_ns();
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 
 	if (!snap)
 		return;
@@ -87,7 +79,7 @@ static void metrics(struct pages *pages, const struct page_request *request,
 	finish(reply, request, openmetrics_render(&reply->body, snap, &before, want.form));
 	snapshot_put(snap);
 	atomic_fetch_add(&pages->scrapes, 1);
-	atomic_fetch_add(&pages->scrape_ns, monotonic_ns() - began);
+	atomic_fetch_add(&pages->scrape_ns, clock_ns(CLOCK_MONOTONIC) - began);
 }
 
 static void snapshot(struct pages *pages, const struct page_request *request,
@@ -113,7 +105,7 @@ static void healthy(struct pages *pages, const struct page_request *request,
 static void ready(struct pages *pages, const struct page_request *request, struct page_reply *reply)
 {
 	const struct snapshot *snap = newest(pages, reply);
-	uint64_t now = monotonic_ns(), age;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), age;
 
 	(void)request;
 	if (!snap)

@@ -372,6 +372,14 @@ static int read_snapshot(struct snapshot *snap, const json_t *from, struct json_
 	return err;
 }
 
+/* The text may be anybody's, and what is wrong with it is shown on a terminal. */
+static void make_plain(struct json_error *error)
+{
+	for (char *c = error->text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+}
+
 int snapshot_json_read(const char *text, size_t bytes, struct snapshot **snap,
 		       struct json_error *error)
 {
@@ -389,6 +397,7 @@ int snapshot_json_read(const char *text, size_t bytes, struct snapshot **snap,
 	if (err) {
 		snapshot_put(*snap);
 		*snap = NULL;
+		make_plain(error);
 	}
 	return err;
 }

@@ -36,6 +36,7 @@ struct kernel {
 	size_t ring_bytes;    /* of one ring */
 	struct ring_buffer **rings; /* reader of each CPU's ring */
 	int *ring_fds;
+	char failure[512];
 	struct kernel_feature features[NR_FEATURES];
 	struct bpf_link *links[NR_FEATURES];
 

@@ -58,9 +58,13 @@ struct kernel_program {
 
 /*
  * Loads and attaches. What fails is noted in the features and does not stop the rest, unless it is
- * required: then a line on stderr says why and the result is a negative errno.
+ * required: then the result is a negative errno and kernel_failure() says why. Either way `ret` is
+ * to be given to kernel_close(), but for -ENOMEM with `ret` untouched.
  */
 int kernel_open(const struct kernel_options *options, struct kernel **ret);
+
+/* One line for a person: why kernel_open() failed. */
+const char *kernel_failure(const struct kernel *kernel);
 
 /* Detaches everything. NULL is fine. */
 void kernel_close(struct kernel *kernel);
@@ -77,6 +81,9 @@ void kernel_count(struct kernel *kernel, struct kernel_counts *counts);
 
 /* Fills at most `max` rows and returns how many there are. */
 size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_t max);
+
+/* What the machine offers apart from hooks: rows as features, none of them owned by a handle. */
+size_t kernel_probe(struct kernel_feature *rows, size_t max);
 
 /* Has the kernel measure every BPF program of the machine, or stop it. Costs each run two clock reads. */
 int kernel_set_stats(struct kernel *kernel, bool on);

@@ -89,6 +89,16 @@ static void configure(struct kernel *kernel, const struct kernel_options *option
 	bpf_map__set_max_entries(bpf->maps.rings, kernel->nr_cpus);
 }
 
+__attribute__((format(printf, 2, 3))) static void set_failure(struct kernel *kernel,
+							      const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(kernel->failure, sizeof(kernel->failure), format, args);
+	va_end(args);
+}
+
 static struct bpf_program *program_of(struct kernel *kernel, unsigned int feature)
 {
 	return bpf_object__find_program_by_name(kernel->bpf->obj, program_plans[feature].program);
@@ -176,27 +186,26 @@ static int load_object(struct kernel *kernel, const struct kernel_options *optio
 		err = 0;
 	}
 	if (err && rejected >= 0 && logs && kernel->features[rejected].reason[0])
-		log_error("cannot load %s: %s", program_plans[rejected].program,
-			  kernel->features[rejected].reason);
+		set_failure(kernel, "cannot load %s: %s", program_plans[rejected].program,
+			    kernel->features[rejected].reason);
 	else if (err)
-		log_error("cannot load the BPF programs: %s; %s", strerror(-err), load_hint(err));
+		set_failure(kernel, "cannot load the BPF programs: %s; %s", strerror(-err),
+			    load_hint(err));
 	free(logs);
 	return err;
 }
 
-/* -errno if a required program is missing, after saying which. */
+/* -errno if a required program is missing. */
 static int check_required(struct kernel *kernel)
 {
 	for (unsigned int i = 0; i < NR_FEATURES; i++) {
 		const struct kernel_feature *feature = &kernel->features[i];
 
-		if (feature->up)
+		if (feature->up || !feature->required)
 			continue;
-		if (feature->required) {
-			log_error("cannot account CPU time: %s: %s", feature->name, feature->reason);
-			return -ENOTSUP;
-		}
-		log_warn("going on without %s: %s", feature->name, feature->reason);
+		set_failure(kernel, "cannot account CPU time: %s: %s", feature->name,
+			    feature->reason);
+		return -ENOTSUP;
 	}
 	return 0;
 }
@@ -259,17 +268,23 @@ static int features_probe(struct kernel *kernel)
 	return check_required(kernel);
 }
 
-static int start(struct kernel *kernel, const struct kernel_options *options)
+static int prepare(struct kernel *kernel, const struct kernel_options *options)
 {
-	int err = libbpf_num_possible_cpus();
+	int nr_cpus = libbpf_num_possible_cpus();
 
-	if (err <= 0)
-		return err ? err : -EINVAL;
-	kernel->nr_cpus = (unsigned int)err;
+	if (nr_cpus <= 0)
+		return nr_cpus ? nr_cpus : -EINVAL;
+	kernel->nr_cpus = (unsigned int)nr_cpus;
 	kernel->ring_bytes = ring_bytes_per_cpu(kernel->nr_cpus, options->ring_bytes);
 	libbpf_set_print(libbpf_log);
 	lift_memory_lock_limit();
-	err = features_probe(kernel);
+	return features_probe(kernel);
+}
+
+static int start(struct kernel *kernel, const struct kernel_options *options)
+{
+	int err = prepare(kernel, options);
+
 	if (!err)
 		err = load_object(kernel, options);
 	if (!err)
@@ -291,13 +306,16 @@ int kernel_open(const struct kernel_options *options, struct kernel **ret)
 	if (!kernel)
 		return -ENOMEM;
 	kernel->stats_fd = -1;
-	err = start(kernel, options);
-	if (err) {
-		kernel_close(kernel);
-		return err;
-	}
 	*ret = kernel;
-	return 0;
+	err = start(kernel, options);
+	if (err && !kernel->failure[0])
+		set_failure(kernel, "cannot set up the BPF programs: %s", strerror(-err));
+	return err;
+}
+
+const char *kernel_failure(const struct kernel *kernel)
+{
+	return kernel->failure;
 }
 
 void kernel_close(struct kernel *kernel)

@@ -2,8 +2,11 @@
 /* What this kernel offers, asked of its BTF and by trying, never by its version. */
 #include <bpf/btf.h>
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/capability.h>
+#include <unistd.h>
 
 #include "kernel/internal.h"
 
@@ -45,4 +48,60 @@ const char *hook_missing(const struct program_plan *plan)
 			return "the kernel has no such function to attach to";
 	}
 	return NULL;
+}
+
+static void set_row(struct kernel_feature *row, const char *name, bool required, const char *reason)
+{
+	*row = (struct kernel_feature){ .name = name, .required = required, .up = !reason };
+	snprintf(row->reason, sizeof(row->reason), "%s", reason ? reason : "");
+}
+
+/* CAP_BPF and CAP_PERFMON came with 5.8; CAP_SYS_ADMIN stands for both. */
+static const char *capabilities_missing(void)
+{
+	static const cap_value_t needed[] = { 39 /* CAP_BPF */, 38 /* CAP_PERFMON */ };
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t set = CAP_CLEAR;
+	bool all = true;
+
+	if (!caps)
+		return "cannot read this process's capabilities";
+	cap_get_flag(caps, CAP_SYS_ADMIN, CAP_EFFECTIVE, &set);
+	for (size_t i = 0; i < 2 && set == CAP_CLEAR; i++) {
+		cap_flag_value_t one = CAP_CLEAR;
+
+		cap_get_flag(caps, needed[i], CAP_EFFECTIVE, &one);
+		all &= one == CAP_SET;
+	}
+	cap_free(caps);
+	return set == CAP_SET || all ? NULL : "run as root, or with CAP_BPF and CAP_PERFMON";
+}
+
+static const char *map_type_missing(enum bpf_map_type type)
+{
+	return libbpf_probe_bpf_map_type(type, NULL) > 0 ? NULL :
+							   "the kernel refuses to make such a map";
+}
+
+static const char *program_type_missing(enum bpf_prog_type type)
+{
+	return libbpf_probe_bpf_prog_type(type, NULL) > 0 ? NULL :
+							    "the kernel refuses such a program";
+}
+
+size_t kernel_probe(struct kernel_feature *rows, size_t max)
+{
+	size_t nr = 0;
+
+	if (max < 5)
+		return 0;
+	libbpf_set_print(NULL);
+	set_row(&rows[nr++], "capabilities", true, capabilities_missing());
+	set_row(&rows[nr++], "btf", true,
+		kernel_btf() ? NULL : "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
+	set_row(&rows[nr++], "ring_buffer", true, map_type_missing(BPF_MAP_TYPE_RINGBUF));
+	set_row(&rows[nr++], "tp_btf", true, program_type_missing(BPF_PROG_TYPE_TRACING));
+	set_row(&rows[nr++], "raw_tracepoint", true,
+		program_type_missing(BPF_PROG_TYPE_RAW_TRACEPOINT));
+	return nr;
 }

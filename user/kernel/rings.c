@@ -3,10 +3,8 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "kernel/internal.h"
 
 static int take_usage(struct kernel *kernel, const struct mlprof_record_usage *record, size_t bytes)
@@ -95,11 +93,8 @@ int rings_open(struct kernel *kernel)
 	for (unsigned int cpu = 0; cpu < kernel->nr_cpus; cpu++) {
 		int err = ring_open(kernel, cpu);
 
-		if (err) {
-			log_error("cannot make a ring of %zu bytes for CPU %u: %s", kernel->ring_bytes,
-				  cpu, strerror(-err));
+		if (err)
 			return err;
-		}
 	}
 	return 0;
 }

@@ -3,18 +3,10 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "kernel/internal.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 int kernel_set_stats(struct kernel *kernel, bool on)
 {
@@ -24,12 +16,12 @@ int kernel_set_stats(struct kernel *kernel, bool on)
 		kernel->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 		if (kernel->stats_fd < 0)
 			return -errno;
-		kernel->stats_on_since_ns = now_ns();
+		kernel->stats_on_since_ns = clock_ns(CLOCK_MONOTONIC);
 		return 0;
 	}
 	close(kernel->stats_fd);
 	kernel->stats_fd = -1;
-	kernel->counts.bpf_stats_ns += now_ns() - kernel->stats_on_since_ns;
+	kernel->counts.bpf_stats_ns += clock_ns(CLOCK_MONOTONIC) - kernel->stats_on_since_ns;
 	return 0;
 }
 
@@ -70,7 +62,7 @@ void kernel_count(struct kernel *kernel, struct kernel_counts *counts)
 		kernel->counts.map_bytes = maps_bytes(kernel);
 	*counts = kernel->counts;
 	if (kernel->stats_fd >= 0)
-		counts->bpf_stats_ns += now_ns() - kernel->stats_on_since_ns;
+		counts->bpf_stats_ns += clock_ns(CLOCK_MONOTONIC) - kernel->stats_on_since_ns;
 }
 
 size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_t max)

@@ -7,6 +7,8 @@
 #ifndef MLPROF_USAGE_USAGE_H
 #define MLPROF_USAGE_USAGE_H
 
+#include <linux/types.h>
+
 #include "mlprof/record.h"
 #include "owner/owners.h"
 #include "usage/snapshot.h"

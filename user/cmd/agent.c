@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mlprof agent: sets up the stages of the road that data takes, then drains at every tick of a timer
+ * until it is told to stop. The drains are this thread's; the web server has its own.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/self.h"
+#include "cmd/agent.h"
+#include "cmd/cmd.h"
+#include "expose/http.h"
+#include "kernel/kernel.h"
+#include "owner/hierarchy.h"
+#include "owner/owners.h"
+#include "usage/usage.h"
+
+#define PROGRAMS_MAX 16
+
+/* With sampled statistics the kernel measures the programs during one drain interval of so many. */
+#define STATS_PERIOD 60
+
+/* How often, in drains, it is looked which cgroups still exist, when events of it may be lost. */
+#define SWEEP_PERIOD 60
+
+/* A snapshot older than this many intervals means that the drains are stuck. */
+#define STALE_INTERVALS 5
+
+struct agent {
+	struct agent_options options;
+	struct hierarchy hierarchy;
+	struct owners *owners;
+	struct usage *usage;
+	struct kernel *kernel;
+	struct snapshot_board *board;
+	struct http *http;
+	uint64_t start_realtime_ns;
+	uint64_t drains, drain_ns;
+	uint64_t swept_at_losses; /* events that had been lost at the last sweep */
+	int last_error;		  /* of a drain; told once, not at every tick */
+};
+
+static void take_usage(void *context, unsigned int cpu, const struct mlprof_usage *usage)
+{
+	struct agent *agent = context;
+
+	(void)cpu;
+	usage_add(agent->usage, usage);
+}
+
+static void take_cpu(void *context, const struct mlprof_record_cpu *record)
+{
+	struct agent *agent = context;
+
+	usage_add_cpu(agent->usage, record);
+}
+
+static void take_cgroup(void *context, const struct mlprof_record_cgroup *record)
+{
+	struct agent *agent = context;
+
+	if (record->op == MLPROF_CGROUP_REMOVED)
+		owners_removed(agent->owners, record->cgroup, clock_ns(CLOCK_MONOTONIC));
+	else if (record->path_bytes)
+		owners_made(agent->owners, record->cgroup, record->path);
+}
+
+static int fill_programs(struct agent *agent, struct snapshot *snap)
+{
+	struct kernel_program programs[PROGRAMS_MAX];
+	size_t nr = kernel_programs(agent->kernel, programs, PROGRAMS_MAX);
+	struct program_row *rows = snapshot_alloc(snap, (nr + 1) * sizeof(*rows));
+
+	if (!rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++)
+		rows[i] = (struct program_row){
+			.name = programs[i].name,
+			.run_ns = programs[i].run_ns,
+			.runs = programs[i].runs,
+		};
+	snap->programs = rows;
+	/* Nothing has been measured yet: absent, not zero. */
+	snap->nr_programs = snap->self.bpf_stats_ns ? nr : 0;
+	return 0;
+}
+
+static int fill_features(struct agent *agent, struct snapshot *snap)
+{
+	size_t nr;
+	const struct kernel_feature *features = kernel_features(agent->kernel, &nr);
+	struct feature_row *rows = snapshot_alloc(snap, (nr + 1) * sizeof(*rows));
+
+	if (!rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		rows[i].name = features[i].name;
+		rows[i].up = features[i].up;
+		rows[i].reason = snapshot_strdup(snap, features[i].reason);
+		if (!rows[i].reason)
+			return -ENOMEM;
+	}
+	snap->features = rows;
+	snap->nr_features = nr;
+	return 0;
+}
+
+static void fill_self(struct agent *agent, struct snapshot *snap, const struct kernel_counts *counts)
+{
+	struct self_stats *self = &snap->self;
+
+	self->cpu_ns = self_cpu_ns();
+	self->rss_bytes = self_rss_bytes();
+	self->map_bytes = counts->map_bytes;
+	self->drains = agent->drains;
+	self->drain_ns = agent->drain_ns;
+	self->records = counts->records;
+	self->bpf_stats_ns = counts->bpf_stats_ns;
+	self->ring_size_bytes = counts->ring_size_bytes;
+	self->ring_used_bytes = counts->ring_used_bytes;
+	self->start_realtime_ns = agent->start_realtime_ns;
+}
+
+static int publish(struct agent *agent)
+{
+	struct snapshot *snap = snapshot_new();
+	struct kernel_counts counts;
+	int err;
+
+	if (!snap)
+		return -ENOMEM;
+	kernel_count(agent->kernel, &counts);
+	usage_set_malformed(agent->usage, counts.malformed);
+	snap->seq = agent->drains;
+	snap->realtime_ns = clock_ns(CLOCK_REALTIME);
+	snap->monotonic_ns = clock_ns(CLOCK_MONOTONIC);
+	snap->cpus_online = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
+	fill_self(agent, snap, &counts);
+	err = usage_fill(agent->usage, snap);
+	if (!err)
+		err = fill_programs(agent, snap);
+	if (!err)
+		err = fill_features(agent, snap);
+	if (err) {
+		snapshot_put(snap);
+		return err;
+	}
+	snapshot_publish(agent->board, snap);
+	return 0;
+}
+
+/* Once a minute, and only if an event may have been missed, finds cgroups that are gone. */
+static void sweep(struct agent *agent)
+{
+	uint64_t lost = usage_events_lost(agent->usage);
+
+	if (agent->drains % SWEEP_PERIOD || lost == agent->swept_at_losses)
+		return;
+	agent->swept_at_losses = lost;
+	owners_sweep(agent->owners, clock_ns(CLOCK_MONOTONIC));
+}
+
+static void turn_stats(struct agent *agent)
+{
+	bool on = agent->options.stats == STATS_ALWAYS ||
+		  (agent->options.stats == STATS_SAMPLED && agent->drains % STATS_PERIOD == 1);
+	int err = kernel_set_stats(agent->kernel, on);
+
+	if (err) {
+		log_warn("cannot have the BPF programs measured: %s; going on without",
+			 strerror(-err));
+		agent->options.stats = STATS_NEVER;
+	}
+}
+
+static void drain(struct agent *agent)
+{
+	const struct record_sink sink = { agent, take_usage, take_cpu, take_cgroup };
+	uint64_t begun = clock_ns(CLOCK_MONOTONIC);
+	int err;
+
+	agent->drains++;
+	err = kernel_drain(agent->kernel, &sink);
+	usage_end(agent->usage, clock_ns(CLOCK_MONOTONIC));
+	sweep(agent);
+	if (!err)
+		err = publish(agent);
+	if (err && err != agent->last_error)
+		log_error("cannot read the accounts: %s; trying again at every interval",
+			  strerror(-err));
+	agent->last_error = err;
+	turn_stats(agent);
+	agent->drain_ns += clock_ns(CLOCK_MONOTONIC) - begun;
+}
+
+static int make_socket_directory(const char *socket)
+{
+	char directory[PATH_MAX];
+	char *slash;
+
+	snprintf(directory, sizeof(directory), "%s", socket);
+	slash = strrchr(directory, '/');
+	if (!slash || slash == directory)
+		return 0;
+	*slash = 0;
+	return mkdir(directory, 0755) && errno != EEXIST ? -errno : 0;
+}
+
+static int start_http(struct agent *agent)
+{
+	const struct agent_options *o = &agent->options;
+	struct expose_error error = { 0 };
+	struct http_options http = {
+		.listen = o->listen[0] ? o->listen : NULL,
+		.socket = o->socket[0] ? o->socket : NULL,
+		.board = agent->board,
+		.stale_after_ns = STALE_INTERVALS * o->interval_ns,
+	};
+	int err = http.socket ? make_socket_directory(http.socket) : 0;
+
+	if (err) {
+		log_error("cannot make the directory of socket %s: %s; choose another with --socket",
+			  o->socket, strerror(-err));
+		return err;
+	}
+	err = http_start(&http, &agent->http, &error);
+	if (err)
+		log_error("%s", error.text);
+	return err;
+}
+
+static int start_kernel(struct agent *agent)
+{
+	struct kernel_options options = {
+		.ring_bytes = agent->options.ring_bytes,
+		.slots = (unsigned int)agent->options.slots,
+		.cgroup_v1 = agent->hierarchy.v1,
+		.hierarchy_id = agent->hierarchy.id,
+	};
+	const struct kernel_feature *features;
+	size_t nr;
+	int err = kernel_open(&options, &agent->kernel);
+
+	if (err) {
+		log_error("%s", agent->kernel ? kernel_failure(agent->kernel) : strerror(-err));
+		return err;
+	}
+	features = kernel_features(agent->kernel, &nr);
+	for (size_t i = 0; i < nr; i++)
+		if (!features[i].up)
+			log_warn("going on without %s: %s", features[i].name, features[i].reason);
+	return 0;
+}
+
+static int start(struct agent *agent)
+{
+	struct owners_options owners = {
+		.hierarchy = &agent->hierarchy,
+		.max_owners = agent->options.most_owners,
+		.keep_ns = agent->options.keep_ns,
+	};
+	int err = hierarchy_open(agent->options.cgroup_root, &agent->hierarchy);
+
+	if (err)
+		return err;
+	agent->board = snapshot_board_new();
+	agent->owners = owners_new(&owners);
+	agent->usage = agent->owners ? usage_new(agent->owners) : NULL;
+	if (!agent->board || !agent->usage)
+		return -ENOMEM;
+	/* The address before the programs: what is in use by another is found out soonest. */
+	err = start_http(agent);
+	if (err)
+		return err;
+	agent->start_realtime_ns = clock_ns(CLOCK_REALTIME);
+	err = start_kernel(agent);
+	/* After attaching, so that a cgroup made meanwhile is in the walk or in an event. */
+	return err ? err : owners_walk(agent->owners);
+}
+
+static void stop(struct agent *agent)
+{
+	http_stop(agent->http);
+	kernel_close(agent->kernel);
+	usage_free(agent->usage);
+	owners_free(agent->owners);
+	snapshot_board_free(agent->board);
+	hierarchy_close(&agent->hierarchy);
+}
+
+/* A timer for drains and a descriptor for signals to end, both in one epoll. */
+static int open_events(const struct agent_options *options, int *timer, int *signals)
+{
+	struct itimerspec every = {
+		.it_interval = { (time_t)(options->interval_ns / 1000000000u),
+				 (long)(options->interval_ns % 1000000000u) },
+	};
+	struct epoll_event event = { .events = EPOLLIN };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	sigset_t set;
+
+	every.it_value = every.it_interval;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	*signals = signalfd(-1, &set, SFD_CLOEXEC);
+	*timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (epoll < 0 || *signals < 0 || *timer < 0 || timerfd_settime(*timer, 0, &every, NULL))
+		return -errno;
+	event.data.fd = *signals;
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, *signals, &event))
+		return -errno;
+	event.data.fd = *timer;
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, *timer, &event))
+		return -errno;
+	return epoll;
+}
+
+static int run(struct agent *agent)
+{
+	struct epoll_event event;
+	int timer, signals, epoll;
+	uint64_t ticks;
+
+	epoll = open_events(&agent->options, &timer, &signals);
+	if (epoll < 0) {
+		log_error("cannot set up the agent's timer: %s", strerror(-epoll));
+		return epoll;
+	}
+	drain(agent);
+	for (;;) {
+		if (epoll_wait(epoll, &event, 1, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (event.data.fd == signals)
+			return 0;
+		/* Ticks that were missed while a drain took longer are one drain. */
+		if (read(timer, &ticks, sizeof(ticks)) == sizeof(ticks))
+			drain(agent);
+	}
+}
+
+/* Before any thread is made, so that all of them leave these signals to the signalfd. */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+int cmd_agent(int argc, char **argv)
+{
+	struct agent agent = { .hierarchy.root_fd = -1 };
+	int err = agent_options_read(&agent.options, argc, argv);
+
+	if (err)
+		return err - 1;
+	log_setup(agent.options.log_format, agent.options.log_level);
+	block_signals();
+	err = start(&agent);
+	if (!err) {
+		log_info("watching %s at %s", agent.hierarchy.v1 ? "cgroup v1 (cpu)" : "cgroup v2",
+			 agent.hierarchy.root);
+		if (agent.options.listen[0])
+			log_info("serving /metrics on %s", agent.options.listen);
+		err = run(&agent);
+	}
+	stop(&agent);
+	return err ? CMD_FAILED : CMD_OK;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The options of mlprof agent: their defaults, their reading and their help. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "cmd/agent.h"
+#include "cmd/cmd.h"
+
+#define SECOND 1000000000ull
+
+enum option_id {
+	OPT_LISTEN = 256,
+	OPT_SOCKET,
+	OPT_CGROUP_ROOT,
+	OPT_INTERVAL,
+	OPT_KEEP,
+	OPT_RING_BYTES,
+	OPT_SLOTS,
+	OPT_MOST_OWNERS,
+	OPT_BPF_STATS,
+	OPT_LOG_FORMAT,
+	OPT_LOG_LEVEL,
+};
+
+static const struct option long_options[] = {
+	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "cgroup-root", required_argument, NULL, OPT_CGROUP_ROOT },
+	{ "interval", required_argument, NULL, OPT_INTERVAL },
+	{ "keep", required_argument, NULL, OPT_KEEP },
+	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
+	{ "slots", required_argument, NULL, OPT_SLOTS },
+	{ "max-owners", required_argument, NULL, OPT_MOST_OWNERS },
+	{ "bpf-stats", required_argument, NULL, OPT_BPF_STATS },
+	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
+	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static const char help[] =
+	"usage: mlprof agent [OPTION...]\n"
+	"\n"
+	"Attaches to the kernel, adds up who uses and who waits for the CPU, and serves it.\n"
+	"\n"
+	"  --listen HOST:PORT   where /metrics is served (127.0.0.1:9477); '' for nowhere\n"
+	"  --socket PATH        Unix socket for mlprof top (/run/mlprof/agent.sock); '' for none\n"
+	"  --interval SECONDS   between two drains, 0.05 to 60 (1)\n"
+	"  --keep SECONDS       how long pods and units that are gone are shown (600)\n"
+	"  --cgroup-root PATH   mount point of the cgroup hierarchy (found in /proc/self/mounts)\n"
+	"  --ring-bytes BYTES   kernel buffers of all CPUs together, K, M or G may follow (16M)\n"
+	"  --slots N            open accounts per CPU, a power of two from 64 to 4096 (by CPUs)\n"
+	"  --max-owners N       pods' containers and units told apart; the rest are 'other' (16384)\n"
+	"  --bpf-stats WHEN     measure the programs: never, sampled (1 drain in 60) or always\n"
+	"  --log-format FORMAT  plain or json\n"
+	"  --log-level LEVEL    error, warn, info or debug\n"
+	"  -h, --help           this text\n";
+
+static bool read_word(const char *text, const char *const *words, unsigned int *ret)
+{
+	for (unsigned int i = 0; words[i]; i++) {
+		if (strcmp(text, words[i]))
+			continue;
+		*ret = i;
+		return true;
+	}
+	return false;
+}
+
+static bool read_slots(const char *text, uint64_t *slots)
+{
+	return read_unsigned(text, 64, 4096, slots) && !(*slots & (*slots - 1));
+}
+
+static bool read_option(struct agent_options *o, int id, const char *text)
+{
+	static const char *const stats[] = { "never", "sampled", "always", NULL };
+	static const char *const formats[] = { "plain", "json", NULL };
+	static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
+
+	switch (id) {
+	case OPT_LISTEN:
+		o->listen = text;
+		return true;
+	case OPT_SOCKET:
+		o->socket = text;
+		return true;
+	case OPT_CGROUP_ROOT:
+		o->cgroup_root = text;
+		return true;
+	case OPT_INTERVAL:
+		return read_seconds(text, SECOND / 20, 60 * SECOND, &o->interval_ns);
+	case OPT_KEEP:
+		return read_seconds(text, 0, 86400 * SECOND, &o->keep_ns);
+	case OPT_RING_BYTES:
+		return read_bytes(text, 1, 1ull << 40, &o->ring_bytes);
+	case OPT_SLOTS:
+		return read_slots(text, &o->slots);
+	case OPT_MOST_OWNERS:
+		return read_unsigned(text, 1, 1u << 20, &o->most_owners);
+	case OPT_BPF_STATS:
+		return read_word(text, stats, &o->stats);
+	case OPT_LOG_FORMAT:
+		return read_word(text, formats, &o->log_format);
+	default:
+		return read_word(text, levels, &o->log_level);
+	}
+}
+
+static int usage_error(void)
+{
+	return CMD_USAGE + 1;
+}
+
+int agent_options_read(struct agent_options *o, int argc, char **argv)
+{
+	int id, index = 0;
+
+	*o = (struct agent_options){
+		.listen = "127.0.0.1:9477",
+		.socket = "/run/mlprof/agent.sock",
+		.interval_ns = SECOND,
+		.keep_ns = 600 * SECOND,
+		.most_owners = 16384,
+		.stats = STATS_SAMPLED,
+		.log_level = LOG_LEVEL_INFO,
+	};
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, ":h", long_options, &index)) != -1) {
+		if (id == 'h') {
+			fputs(help, stdout);
+			return CMD_OK + 1;
+		}
+		if (id == ':' || id == '?') {
+			log_error("%s '%s'; see mlprof agent --help",
+				  id == ':' ? "no value for" : "unknown option", argv[optind - 1]);
+			return usage_error();
+		}
+		if (!read_option(o, id, optarg)) {
+			log_error("bad value '%s' for --%s; see mlprof agent --help", optarg,
+				  long_options[id - OPT_LISTEN].name);
+			return usage_error();
+		}
+	}
+	if (optind < argc) {
+		log_error("unexpected argument '%s'; see mlprof agent --help", argv[optind]);
+		return usage_error();
+	}
+	return 0;
+}
