@@ -24,42 +24,50 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u32 possible_cpus = 1;
 
-/* Kernel threads of the root cgroup are the kernel; what else is in it is a cgroup like any. */
-static __always_inline u64 task_cgroup(struct task_struct *task)
-{
-	u64 cgroup = cset_cgroup(task->cgroups);
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
-	if (cgroup == MLPROF_CGROUP_ROOT && task->flags & PF_KTHREAD)
+/* Which hierarchy, for programs where asking costs nothing that matters. Written before load. */
+const volatile bool cgroup_v1 = false;
+
+/* Kernel threads of the root cgroup are the kernel; what else is in it is a cgroup like any. */
+static __always_inline u64 task_cgroup(struct task_struct *task, bool v1)
+{
+	u64 cgroup = cset_cgroup(task->cgroups, v1);
+
+	if (unlikely(cgroup == MLPROF_CGROUP_ROOT) && task->flags & PF_KTHREAD)
 		return MLPROF_CGROUP_KERNEL;
 	return cgroup;
 }
 
 /* A flush or a move of the task has closed part of its slice, or may have: find the slot anew. */
-static __always_inline u32 leave_slowly(struct account *a, struct task_struct *prev, u64 elapsed)
+static __always_inline u32 leave_slowly(struct account *a, struct task_struct *prev, u64 clock,
+					bool v1)
 {
 	struct slice_end end = {
-		.begun = a->clock - elapsed,
-		.clock = a->clock,
+		.begun = a->clock,
+		.clock = clock,
 		.exec = prev->se.sum_exec_runtime,
-		.cgroup = task_cgroup(prev),
+		.cgroup = task_cgroup(prev, v1),
 		.pid = prev->pid,
 		.tgid = prev->tgid,
 	};
 
 	account_settle(a, &end);
-	return account_find(a, end.cgroup);
+	return account_claim(a, end.cgroup);
 }
 
-static __always_inline void leave_task(struct account *a, struct task_struct *prev, u64 elapsed,
-				       bool preempt)
+static __always_inline void leave_task(struct account *a, struct task_struct *prev, u64 clock,
+				       bool preempt, bool v1)
 {
-	u64 exec = prev->se.sum_exec_runtime;
+	u64 exec = prev->se.sum_exec_runtime, taken = clock - a->clock - (exec - a->exec);
 	struct mlprof_usage *usage;
 	u32 slot = a->slot;
 
-	a->irq_steal_ns += elapsed - (exec - a->exec);
-	if (a->cset != (u64)prev->cgroups)
-		slot = leave_slowly(a, prev, elapsed);
+	if (unlikely(taken))
+		a->irq_steal_ns += taken;
+	if (unlikely(a->cset != (u64)prev->cgroups))
+		slot = leave_slowly(a, prev, clock, v1);
 	usage = account_slot(a, slot);
 	usage->cpu_ns += exec - a->exec;
 	if (preempt || task_is_running(prev))
@@ -69,74 +77,107 @@ static __always_inline void leave_task(struct account *a, struct task_struct *pr
 	wait_leave(prev->pid, prev->sched_info.run_delay);
 }
 
-static __always_inline void leave_idle(struct account *a, const struct rq *rq, u64 elapsed)
+static __always_inline void leave_idle(struct account *a, struct task_struct *idle, u64 clock)
 {
 	u64 taken = 0;
 
 	if (irq_time_is_known())
-		taken = rq->clock - rq->clock_task - a->irq_before;
+		taken = rq_irq_time(rq_of(idle)) - a->irq_before;
 	a->irq_steal_ns += taken;
-	a->idle_ns += elapsed - taken;
+	a->idle_ns += clock - a->clock - taken;
 }
 
-static __always_inline u64 wait_of(struct account *a, struct task_struct *next, u64 clock)
+/* Closes the slice of prev, unless this CPU was not watched: then it is from now on. */
+static __always_inline void leave(struct account *a, struct task_struct *prev, u64 clock,
+				  bool preempt, bool v1)
+{
+	if (unlikely(!a->clock)) {
+		account_start(a, bpf_get_smp_processor_id(), clock, bpf_ktime_get_ns());
+		return;
+	}
+	if (likely(prev->pid))
+		leave_task(a, prev, clock, preempt, v1);
+	else
+		leave_idle(a, prev, clock);
+	a->clock = clock;
+}
+
+/*
+ * What a task waited before a move, when nothing is known of the last time it left a CPU. The first
+ * time on a CPU, all of run_delay is from before this moment.
+ */
+static __always_inline u64 wait_unknown(struct account *a, struct task_struct *next)
+{
+	if (!next->sched_info.pcount)
+		return next->sched_info.run_delay;
+	a->waits_unknown++;
+	return 0;
+}
+
+static __always_inline void count_wait(struct account *a, struct mlprof_usage *usage,
+				       struct task_struct *next, u64 wait)
 {
 	u64 before = wait_before_move(next->pid, next->sched_info.run_delay);
 
-	if (before > WAIT_DELAY_MASK / 2) {
-		/* The first time on a CPU, all of run_delay is from before this moment. */
-		before = next->sched_info.pcount ? 0 : next->sched_info.run_delay;
-		if (next->sched_info.pcount)
-			a->waits_unknown++;
-	}
-	return clock - next->sched_info.last_queued + before;
-}
-
-static __always_inline void enter_task(struct account *a, struct task_struct *next, u64 clock)
-{
-	struct mlprof_usage *usage;
-	u64 wait;
-
-	a->exec = next->se.sum_exec_runtime;
-	a->cset = (u64)next->cgroups;
-	a->cgroup = task_cgroup(next);
-	a->slot = account_find(a, a->cgroup);
-	if (!next->sched_info.last_queued)
-		return;
-	wait = wait_of(a, next, clock);
-	usage = account_slot(a, a->slot);
+	if (unlikely(before >= WAIT_LONGEST))
+		before = wait_unknown(a, next);
+	wait += before;
 	usage->wait_ns += wait;
 	usage->wait_hist[hist_bucket(wait)]++;
+}
+
+static __always_inline void enter_task(struct account *a, struct task_struct *next, u64 clock,
+				       bool v1)
+{
+	u64 cgroup = task_cgroup(next, v1), queued = next->sched_info.last_queued;
+	u32 slot = account_home(cgroup);
+	struct mlprof_usage *usage = account_slot(a, slot);
+
+	if (unlikely(usage->cgroup != cgroup)) {
+		slot = account_claim(a, cgroup);
+		usage = account_slot(a, slot);
+		if (a->mono_stale)
+			account_compare_clocks(a, bpf_ktime_get_ns());
+	}
+	a->slot = slot;
+	a->cgroup = cgroup;
+	a->cset = (u64)next->cgroups;
+	a->exec = next->se.sum_exec_runtime;
+	if (likely(queued))
+		count_wait(a, usage, next, clock - queued);
+}
+
+static __always_inline int account_switch(struct task_struct *prev, struct task_struct *next,
+					  bool preempt, bool v1)
+{
+	struct account *a = account_of(bpf_get_smp_processor_id());
+	u64 clock;
+
+	if (unlikely(!a))
+		return 0;
+	if (unlikely(!next->pid)) {
+		clock = switch_clock(next, prev);
+		leave(a, prev, clock, preempt, v1);
+		if (irq_time_is_known())
+			a->irq_before = rq_irq_time(rq_of(next));
+		return 0;
+	}
+	clock = switch_clock(next, next);
+	leave(a, prev, clock, preempt, v1);
+	enter_task(a, next, clock, v1);
+	return 0;
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	u32 cpu = bpf_get_smp_processor_id();
-	struct account *a = account_of(cpu);
-	const struct rq *rq = rq_of(next);
-	u64 clock, elapsed;
+	return account_switch(prev, next, preempt, false);
+}
 
-	if (!a)
-		return 0;
-	clock = rq->clock;
-	elapsed = clock - a->clock;
-	if (a->clock == 0) {
-		account_start(a, cpu, clock, bpf_ktime_get_ns());
-	} else {
-		a->clock = clock;
-		if (prev->pid)
-			leave_task(a, prev, elapsed, preempt);
-		else
-			leave_idle(a, rq, elapsed);
-	}
-	if (a->mono_stale)
-		account_compare_clocks(a, bpf_ktime_get_ns());
-	if (next->pid)
-		enter_task(a, next, clock);
-	else if (irq_time_is_known())
-		a->irq_before = clock - rq->clock_task;
-	return 0;
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch_v1, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	return account_switch(prev, next, preempt, true);
 }
 
 /* What a flush comes back with. */
@@ -153,7 +194,7 @@ enum flush_result {
 static u64 read_task_cgroup(struct task_struct *task)
 {
 	struct css_set *cset = BPF_CORE_READ(task, cgroups);
-	u64 cgroup = read_cset_cgroup(cset);
+	u64 cgroup = read_cset_cgroup(cset, cgroup_v1);
 
 	if (cgroup == MLPROF_CGROUP_ROOT && BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return MLPROF_CGROUP_KERNEL;

@@ -55,9 +55,8 @@ struct account {
 
 #define ACCOUNT_BYTES(nr_slots) (sizeof(struct account) + (nr_slots) * sizeof(struct mlprof_usage))
 
-/* Slots per CPU less one, and how far to shift a hash down to a slot. Constants to the verifier. */
+/* Slots per CPU less one. A constant to the verifier. */
 const volatile __u32 account_mask __weak = ACCOUNT_SLOTS_MIN - 1;
-const volatile __u32 account_shift __weak = 64 - 6;
 
 /* Both return 0 or a negative errno. Given by the includer: lib/ring.bpf.h, or the unit test. */
 static int emit_usage(u32 cpu, const struct mlprof_usage *usage);
@@ -68,10 +67,13 @@ static __always_inline struct mlprof_usage *account_slot(struct account *a, u32 
 	return &a->slots[slot & account_mask];
 }
 
-/* Kernfs ids grow by a constant from cgroup to cgroup; the golden ratio spreads them evenly. */
+/*
+ * Kernfs ids grow by a constant from cgroup to cgroup; the golden ratio spreads them evenly. What
+ * is over the number of slots is for account_slot() to take away.
+ */
 static __always_inline u32 account_home(u64 cgroup)
 {
-	return (cgroup * 0x9E3779B97F4A7C15ULL) >> account_shift;
+	return (cgroup * 0x9E3779B97F4A7C15ULL) >> 52;
 }
 
 /* Makes room in a slot: to the ring, else to the overflow map, else only the time is kept. */
@@ -89,8 +91,8 @@ static __always_inline void account_evict(struct account *a, struct mlprof_usage
 }
 
 /*
- * The slot of a cgroup that is not at home: next door, or claimed now. Out of line, because it is
- * entered once per cgroup and drain, and on collisions.
+ * The slot of a cgroup, found or claimed. Out of line, because a switch looks at home itself and
+ * comes here once per cgroup and drain, and on collisions.
  */
 static __noinline u32 account_claim(struct account *a, u64 cgroup)
 {
@@ -119,18 +121,11 @@ static __noinline u32 account_claim(struct account *a, u64 cgroup)
 	return slot;
 }
 
-static __always_inline u32 account_find(struct account *a, u64 cgroup)
-{
-	u32 home = account_home(cgroup) & account_mask;
-
-	if (account_slot(a, home)->cgroup == cgroup)
-		return home;
-	return account_claim(a, cgroup);
-}
-
 static __always_inline void account_charge(struct account *a, u64 cgroup, s64 ns)
 {
-	account_slot(a, account_find(a, cgroup))->cpu_ns += ns;
+	u32 slot = account_claim(a, cgroup);
+
+	account_slot(a, slot)->cpu_ns += ns;
 }
 
 /* The first event on a CPU that was not watched: nothing before it is known. */

@@ -9,45 +9,48 @@
 #define MLPROF_WAIT_BPF_H
 
 /*
- * By pid, one word per entry so that no reader sees half of one: pid in the upper 22 bits, which is
- * what a pid has at most, run_delay modulo 2^42 ns (73 minutes) in the lower 42. Written by the CPU
- * a task leaves, read by the one it comes to. Two live tasks that share an entry overwrite each
- * other's, which loses the part of a wait before a move and is counted. Memory: 512 KiB in all.
+ * By pid, one word per entry so that no reader sees half of one: pid * 2^42 + run_delay. The word
+ * of the same task later on, less this, is what came to run_delay. Pids that share an entry differ
+ * by a multiple of 2^16, so the word of another task is off by a multiple of 2^58, which no wait
+ * reaches. Written by the CPU a task leaves, read by the one it comes to. Two live tasks that share
+ * an entry overwrite each other's, which loses the part of a wait before a move and is counted.
+ * Memory: 512 KiB in all.
  */
-#define WAIT_ENTRIES	(1U << 16)
-#define WAIT_DELAY_BITS 42
-#define WAIT_DELAY_MASK ((1ULL << WAIT_DELAY_BITS) - 1)
+#define WAIT_ENTRIES   (1U << 16)
+#define WAIT_PID_SHIFT 42
+#define WAIT_LONGEST   (1ULL << 57)
 
 __u64 wait_left[WAIT_ENTRIES];
 
-/* Neighbouring pids run at the same time on different CPUs: keep them off each other's cache line. */
-static __always_inline u32 wait_index(u32 pid)
+/*
+ * Entry (pid * 8201) modulo the table, in bytes, which saves a shift. The factor is odd, so that
+ * every pid below 2^16 has its own entry, and large, because pids in a row run at the same time.
+ */
+static __always_inline u64 *wait_entry(u32 pid)
 {
-	return (pid << 3 | pid >> 13) & (WAIT_ENTRIES - 1);
+	u32 at = (pid * (8201 * sizeof(u64))) & (sizeof(wait_left) - sizeof(u64));
+
+	return (void *)wait_left + at;
 }
 
 static __always_inline u64 wait_word(u32 pid, u64 run_delay)
 {
-	return (u64)pid << WAIT_DELAY_BITS | (run_delay & WAIT_DELAY_MASK);
+	return ((u64)pid << WAIT_PID_SHIFT) + run_delay;
 }
 
 /* A task leaves the CPU. */
 static __always_inline void wait_leave(u32 pid, u64 run_delay)
 {
-	wait_left[wait_index(pid)] = wait_word(pid, run_delay);
+	*wait_entry(pid) = wait_word(pid, run_delay);
 }
 
 /*
- * What a task that comes to the CPU has waited on queues it was moved away from. ~0 if that is not
- * known: it left a CPU before we watched, or its entry was taken by another.
+ * What a task that comes to the CPU has waited on queues it was moved away from. WAIT_LONGEST or
+ * more if that is not known: it left a CPU before we watched, or its entry was taken by another.
  */
 static __always_inline u64 wait_before_move(u32 pid, u64 run_delay)
 {
-	u64 left = wait_left[wait_index(pid)] ^ ((u64)pid << WAIT_DELAY_BITS);
-
-	if (left >> WAIT_DELAY_BITS)
-		return ~0ULL;
-	return (run_delay - left) & WAIT_DELAY_MASK;
+	return wait_word(pid, run_delay) - *wait_entry(pid);
 }
 
 #endif

@@ -7,8 +7,8 @@
  *
  * or several, to be summed: what /proc/PID/schedstat and getrusage() said as late as they could be
  * asked. A process is read as a zombie, when nothing can be added any more; a thread leaves no
- * zombie and reads its own numbers last of all. A task that entered its cgroup by a write first
- * reports, with a minus, what it had used before.
+ * zombie and reads its own numbers last of all. Of a task that was put into its cgroup by a write,
+ * what it had used before is reported with a minus.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -167,18 +167,6 @@ static void report(const char *dir, const struct used *used)
 		die("report");
 }
 
-/* What the calling task used so far does not belong to its cgroup: it has only just come. */
-static void report_past(void)
-{
-	struct used used = { 0 };
-	struct rusage ru;
-
-	read_schedstat("/proc/thread-self/schedstat", &used);
-	getrusage(RUSAGE_SELF, &ru);
-	report(my_dir,
-	       &(struct used){ -used.run, -used.wait, -used.slices, -ru.ru_nvcsw, -ru.ru_nivcsw });
-}
-
 /*
  * The last act of a thread. Its switches are in what the process is told when it is reaped, all but
  * the one with which it goes. Before that it sleeps until the rush at the common end is over: else
@@ -188,7 +176,7 @@ static void report_thread(void)
 {
 	struct used used = { 0 };
 
-	sleep_ns(around(200 * MS));
+	sleep_ns(around(600 * MS));
 	read_schedstat("/proc/thread-self/schedstat", &used);
 	used.voluntary = 1;
 	report(my_dir, &used);
@@ -272,13 +260,19 @@ static void run_yield(const struct options *opt)
 	}
 }
 
-static void pin(int cpu)
+/* Whether that CPU is there to stay on. */
+static bool stay_on(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void pin(int cpu)
+{
+	if (!stay_on(cpu))
 		die("CPU %d", cpu);
 }
 
@@ -289,7 +283,7 @@ static void run_migrate(const struct options *opt)
 
 	(void)opt;
 	for (int i = rand_r(&seed) % cpus; !over(); i++) {
-		pin(i % cpus);
+		stay_on(i % cpus); /* unless it has gone offline */
 		burn(around(5 * MS));
 	}
 }
@@ -464,10 +458,66 @@ static void __attribute__((noreturn)) task_main(void)
 	_exit(0);
 }
 
+/* Until the task sleeps, and is off its CPU. */
+static void wait_for_sleep(pid_t pid)
+{
+	char path[64], text[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	do {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+		if (len < 0)
+			die("%s", path);
+		text[len] = '\0';
+		close(fd);
+		sleep_ns(2 * MS);
+	} while (!strstr(text, ") S "));
+}
+
+/*
+ * Starts a task outside and moves it while it sleeps, so that it is known to the nanosecond what it
+ * had used before.
+ */
+static pid_t fork_and_move(const char *dir)
+{
+	struct used past = { 0 };
+	char path[64];
+	int gate[2];
+	pid_t pid;
+
+	if (pipe2(gate, O_CLOEXEC))
+		die("pipe");
+	pid = fork();
+	if (pid <= 0) {
+		close(gate[1]);
+		if (!pid && read(gate[0], path, 1) < 0)
+			die("pipe");
+		close(gate[0]);
+		return pid;
+	}
+	close(gate[0]);
+	wait_for_sleep(pid);
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	read_schedstat(path, &past);
+	/* It has gone to sleep once; how often it was preempted before that is not to be had. */
+	report(dir, &(struct used){ -past.run, -past.wait, -past.slices, -1, 1 - past.slices });
+	write_pid(dir, pid);
+	close(gate[1]);
+	return pid;
+}
+
 static pid_t start(const char *dir)
 {
-	pid_t pid = dir && !options.by_write ? fork_into(dir) : fork();
+	pid_t pid;
 
+	if (!dir)
+		pid = fork();
+	else if (options.by_write)
+		pid = fork_and_move(dir);
+	else
+		pid = fork_into(dir);
 	if (pid < 0)
 		die("fork");
 	seed += 7919;
@@ -475,10 +525,6 @@ static pid_t start(const char *dir)
 		return pid;
 	if (dir)
 		my_dir = dir;
-	if (dir && options.by_write) {
-		write_pid(dir, getpid());
-		report_past();
-	}
 	task_main();
 }
 

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "cmd/cmd.h"
 #include "screen/agent_link.h"
 #include "screen/rates.h"
@@ -19,8 +20,8 @@
 
 #define DEFAULT_SOCKET "/run/mlprof/agent.sock"
 #define NS_PER_S       1000000000ULL
-#define LEAST_DELAY_S  0.05
-#define MOST_DELAY_S   3600.0
+#define LEAST_DELAY_NS (NS_PER_S / 20)
+#define MOST_DELAY_NS  (3600 * NS_PER_S)
 
 /* How long an agent that was there may be gone, or make nothing new. */
 #define PATIENCE_NS (30 * NS_PER_S)
@@ -29,7 +30,7 @@
 
 struct top_options {
 	const char *socket;
-	unsigned long iterations; /* 0 for without end */
+	uint64_t iterations; /* 0 for without end */
 	uint64_t delay_ns;
 	bool batch, json;
 };
@@ -57,40 +58,29 @@ static void help(void)
 	       "\n"
 	       "  -b, --batch      print a table per interval; the only mode there is yet\n"
 	       "  -n N             end after N tables (default: never)\n"
-	       "  -d SECONDS       length of an interval, %g to %g (default: 1)\n"
+	       "  -d SECONDS       length of an interval, 0.05 to 3600 (default: 1)\n"
 	       "      --json       print a line of JSON per interval instead\n"
 	       "      --socket PATH  where the agent listens (default: %s)\n"
 	       "  -h, --help       print this\n\n"
 	       "CPU is in cores, WAIT in seconds waited for a CPU per second; WAIT-P50 and -P99 tell\n"
 	       "how long half and 99%% of the single waits took at most, - that there was none.\n",
-	       LEAST_DELAY_S, MOST_DELAY_S, DEFAULT_SOCKET);
+	       DEFAULT_SOCKET);
 }
 
-static int parse_count(const char *text, unsigned long *count)
+static int parse_count(const char *text, uint64_t *count)
 {
-	char *end;
-
-	errno = 0;
-	*count = strtoul(text, &end, 10);
-	if (errno || !*text || *end || !*count || strchr(text, '-')) {
-		log_error("top: bad number of tables '%s': want 1 or more", text);
-		return -EINVAL;
-	}
-	return 0;
+	if (read_unsigned(text, 1, UINT64_MAX, count))
+		return 0;
+	log_error("top: bad number of tables '%s': want 1 or more", text);
+	return -EINVAL;
 }
 
 static int parse_delay(const char *text, uint64_t *delay_ns)
 {
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (!*text || *end || !(seconds >= LEAST_DELAY_S && seconds <= MOST_DELAY_S)) {
-		log_error("top: bad interval '%s': want %g to %g seconds", text, LEAST_DELAY_S,
-			  MOST_DELAY_S);
-		return -EINVAL;
-	}
-	*delay_ns = (uint64_t)(seconds * 1e9);
-	return 0;
+	if (read_seconds(text, LEAST_DELAY_NS, MOST_DELAY_NS, delay_ns))
+		return 0;
+	log_error("top: bad interval '%s': want 0.05 to 3600 seconds", text);
+	return -EINVAL;
 }
 
 static int bad_option(int option, const char *text)
@@ -278,7 +268,7 @@ static void wait_for_next(struct top *top)
 
 static int run(struct top *top)
 {
-	unsigned long shown = 0, wanted = top->options.iterations;
+	uint64_t shown = 0, wanted = top->options.iterations;
 	struct snapshot *first;
 	int err = fetch(top, &first);
 

@@ -25,7 +25,7 @@
 #define MOST_PER_ADDRESS 64
 #define TIMEOUT_MS	 10000
 
-/* All that a connection may hold of a request's line and headers, and of an answer's headers. */
+/* Half of it is for a request's line and headers, the rest for what becomes of them. */
 #define CONNECTION_MEMORY ((size_t)16 << 10)
 
 #define MAX_LISTENERS	  2
@@ -50,6 +50,7 @@ struct http {
 	int stop_fd;
 	pthread_t thread;
 	bool running;
+	bool run_again; /* a connection has ended, and the library may have room for another */
 };
 
 static uint64_t now_ms(void)
@@ -81,6 +82,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 		peer_opened(http, connection, context);
 		return;
 	}
+	http->run_again = true;
 	if (peer && !peer->cut)
 		TAILQ_REMOVE(&http->peers, peer, link);
 	free(peer);
@@ -148,6 +150,8 @@ static enum MHD_Result refuse_method(struct MHD_Connection *connection)
 	if (!response)
 		return MHD_NO;
 	MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				"text/plain; charset=utf-8");
 	result = MHD_queue_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED, response);
 	MHD_destroy_response(response);
 	return result;
@@ -180,12 +184,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 }
 
 /* Milliseconds until somebody must be cut or the library wants to run; -1 if nothing is due. */
-static int wait_ms(struct http *http)
+static int wait_ms(const struct http *http)
 {
 	struct peer *first = TAILQ_FIRST(&http->peers);
 	uint64_t now = now_ms(), wait = UINT64_MAX;
 	MHD_UNSIGNED_LONG_LONG wanted;
 
+	if (http->run_again)
+		return 0;
 	if (first)
 		wait = first->deadline_ms > now ? first->deadline_ms - now : 0;
 	for (unsigned int i = 0; i < http->nr_daemons; i++)
@@ -210,6 +216,8 @@ static void *serve(void *arg)
 		poll(fds, 1 + http->nr_daemons, wait_ms(http));
 		if (fds[0].revents)
 			return NULL;
+		/* At its limit it stops to accept, and begins again only when it is run once more. */
+		http->run_again = false;
 		for (unsigned int i = 0; i < http->nr_daemons; i++)
 			MHD_run(http->daemons[i]);
 		cut_late(http);

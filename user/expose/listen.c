@@ -36,7 +36,7 @@ static int split_address(const char *address, struct tcp_address *to, struct exp
 
 	if (!colon)
 		return bad_address(address, error);
-	if (*host == '[' && colon > host + 1 && colon[-1] == ']')
+	if (*host == '[' && colon > host + 2 && colon[-1] == ']')
 		host++, end--;
 	else if (memchr(host, ':', (size_t)(colon - host)) || strpbrk(host, "[]"))
 		return bad_address(address, error);

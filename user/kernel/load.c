@@ -80,7 +80,6 @@ static void configure(struct kernel *kernel, const struct kernel_options *option
 		     ACCOUNT_SLOTS_MIN * sizeof(struct mlprof_usage);
 
 	bpf->rodata->account_mask = slots - 1;
-	bpf->rodata->account_shift = 64 - (unsigned int)__builtin_ctz(slots);
 	bpf->rodata->possible_cpus = kernel->nr_cpus;
 	bpf->rodata->cgroup_v1 = options->cgroup_v1;
 	bpf->rodata->cgroup_hierarchy = options->hierarchy_id;
@@ -101,6 +100,8 @@ __attribute__((format(printf, 2, 3))) static void set_failure(struct kernel *ker
 
 static struct bpf_program *program_of(struct kernel *kernel, unsigned int feature)
 {
+	if (feature == FEATURE_ACCOUNT && kernel->bpf->rodata->cgroup_v1)
+		return kernel->bpf->progs.on_switch_v1;
 	return bpf_object__find_program_by_name(kernel->bpf->obj, program_plans[feature].program);
 }
 
@@ -135,6 +136,10 @@ static int open_object(struct kernel *kernel, const struct kernel_options *optio
 		bpf_program__set_log_buf(program_of(kernel, i), log, VERIFIER_LOG_BYTES);
 		bpf_program__set_autoload(program_of(kernel, i), kernel->features[i].up);
 	}
+	/* Of these two only the one that program_of() knows is wanted. */
+	bpf_program__set_autoload(options->cgroup_v1 ? kernel->bpf->progs.on_switch :
+						       kernel->bpf->progs.on_switch_v1,
+				  false);
 	return 0;
 }
 

@@ -69,16 +69,27 @@ static struct widths measure(const struct rates *rates, size_t nr_pods)
 	return w;
 }
 
+static int compare_cells(const struct line *a, const struct line *b)
+{
+	int order = strcmp(a->namespace_, b->namespace_);
+
+	order = order ? order : strcmp(a->pod, b->pod);
+	return order ? order : strcmp(a->container, b->container);
+}
+
+/* Lines that look the same come by their whole names, so that each keeps its number. */
 static int compare_lines(const void *a, const void *b)
 {
 	const struct line *x = *(struct line *const *)a, *y = *(struct line *const *)b;
-	int order = strcmp(x->namespace_, y->namespace_);
+	const struct usage_row *p = x->row->who, *q = y->row->who;
+	int order = compare_cells(x, y);
 
-	order = order ? order : strcmp(x->pod, y->pod);
-	return order ? order : strcmp(x->container, y->container);
+	order = order ? order : strcmp(p->namespace_, q->namespace_);
+	order = order ? order : strcmp(p->pod, q->pod);
+	return order ? order : strcmp(p->container, q->container);
 }
 
-/* Cutting may have made two names one. The numbers follow the order of the rows. */
+/* Cutting may have made two names one. */
 static int tell_apart(struct line *lines, size_t count, const struct widths *w)
 {
 	struct line **sorted = calloc(count + 1, sizeof(*sorted));
@@ -90,7 +101,7 @@ static int tell_apart(struct line *lines, size_t count, const struct widths *w)
 		sorted[i] = &lines[i];
 	qsort(sorted, count, sizeof(*sorted), compare_lines);
 	for (size_t i = 0; i < count; i++) {
-		bool next_same = i + 1 < count && !compare_lines(&sorted[i], &sorted[i + 1]);
+		bool next_same = i + 1 < count && !compare_cells(sorted[i], sorted[i + 1]);
 
 		if (next_same || number > 1)
 			name_number(sorted[i]->pod, w->pod, number);
