@@ -16,8 +16,10 @@
 #include "lib/account.bpf.h"
 #include "lib/accounts.bpf.h"
 #include "lib/hist.bpf.h"
-#include "lib/move.bpf.h"
 #include "lib/ring.bpf.h"
+#include "lib/emit.bpf.h"
+#include "lib/slots.bpf.h"
+#include "lib/move.bpf.h"
 #include "lib/wait.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -44,17 +46,12 @@ static __always_inline u64 task_cgroup(struct task_struct *task, bool v1)
 static __always_inline u32 leave_slowly(struct account *a, struct task_struct *prev, u64 clock,
 					bool v1)
 {
-	struct slice_end end = {
-		.begun = a->clock,
-		.clock = clock,
-		.exec = prev->se.sum_exec_runtime,
-		.cgroup = task_cgroup(prev, v1),
-		.pid = prev->pid,
-		.tgid = prev->tgid,
-	};
+	u64 cgroup = task_cgroup(prev, v1);
+	u32 cpu = bpf_get_smp_processor_id();
 
-	account_settle(a, &end);
-	return account_claim(a, end.cgroup);
+	account_settle(cpu, clock, prev->se.sum_exec_runtime, cgroup,
+		       (u64)prev->tgid << 32 | (u32)prev->pid);
+	return account_claim(cpu, cgroup);
 }
 
 static __always_inline void leave_task(struct account *a, struct task_struct *prev, u64 clock,
@@ -92,7 +89,7 @@ static __always_inline void leave(struct account *a, struct task_struct *prev, u
 				  bool preempt, bool v1)
 {
 	if (unlikely(!a->clock)) {
-		account_start(a, bpf_get_smp_processor_id(), clock, bpf_ktime_get_ns());
+		account_start(a, clock, bpf_ktime_get_ns());
 		return;
 	}
 	if (likely(prev->pid))
@@ -134,7 +131,7 @@ static __always_inline void enter_task(struct account *a, struct task_struct *ne
 	struct mlprof_usage *usage = account_slot(a, slot);
 
 	if (unlikely(usage->cgroup != cgroup)) {
-		slot = account_claim(a, cgroup);
+		slot = account_claim(bpf_get_smp_processor_id(), cgroup);
 		usage = account_slot(a, slot);
 		if (a->mono_stale)
 			account_compare_clocks(a, bpf_ktime_get_ns());
@@ -191,7 +188,7 @@ enum flush_result {
 #define FLUSH_SLOTS 64
 
 /* As task_cgroup(), for a task whose pointer the verifier of 5.10 cannot know to be one. */
-static u64 read_task_cgroup(struct task_struct *task)
+static __always_inline u64 read_task_cgroup(struct task_struct *task)
 {
 	struct css_set *cset = BPF_CORE_READ(task, cgroups);
 	u64 cgroup = read_cset_cgroup(cset, cgroup_v1);
@@ -202,52 +199,47 @@ static u64 read_task_cgroup(struct task_struct *task)
 }
 
 /* Charges the running task up to now: what the kernel has counted and what has come since. */
-static void close_task(struct account *a, struct task_struct *task, u64 begun, u64 clock_task)
+static __always_inline void close_task(struct account *a, u32 cpu, struct task_struct *task,
+				       u64 clock, u64 clock_task)
 {
+	u64 exec = BPF_CORE_READ(task, se.sum_exec_runtime), cgroup = read_task_cgroup(task);
 	s64 since = clock_task - BPF_CORE_READ(task, se.exec_start);
-	struct slice_end end = {
-		.begun = begun,
-		.clock = a->clock,
-		.exec = BPF_CORE_READ(task, se.sum_exec_runtime) + (since > 0 ? since : 0),
-		.cgroup = read_task_cgroup(task),
-		.pid = BPF_CORE_READ(task, pid),
-		.tgid = BPF_CORE_READ(task, tgid),
-	};
 
-	a->irq_steal_ns += a->clock - begun - (end.exec - a->exec);
-	account_settle(a, &end);
-	account_charge(a, end.cgroup, end.exec - a->exec);
-	a->exec = end.exec;
+	exec += since > 0 ? since : 0;
+	a->irq_steal_ns += clock - a->clock - (exec - a->exec);
+	account_settle(cpu, clock, exec, cgroup, bpf_get_current_pid_tgid());
+	account_charge(a, cpu, cgroup, exec - a->exec);
+	a->exec = exec;
 }
 
 /* Closes the slice that runs on this CPU at the given time; it goes on as a new one. */
-static void close_slice(struct account *a, u64 mono)
+static __always_inline void close_slice(struct account *a, u32 cpu, u64 mono)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct rq *rq = BPF_CORE_READ(task, se.cfs_rq, rq);
 	u64 irq_time = BPF_CORE_READ(rq, clock) - BPF_CORE_READ(rq, clock_task);
-	u64 begun = a->clock;
-
 	/* rq->clock itself may be old: by a tick on a busy CPU, by seconds on an idle one. */
-	a->clock = mono - a->mono_ahead;
-	a->cset = 0;
+	u64 clock = mono - a->mono_ahead;
+
 	if (BPF_CORE_READ(task, pid)) {
-		close_task(a, task, begun, a->clock - irq_time);
+		close_task(a, cpu, task, clock, clock - irq_time);
 	} else {
 		a->irq_steal_ns += irq_time - a->irq_before;
-		a->idle_ns += a->clock - begun - (irq_time - a->irq_before);
+		a->idle_ns += clock - a->clock - (irq_time - a->irq_before);
 		a->irq_before = irq_time;
 	}
+	a->clock = clock;
+	a->cset = 0;
 	a->elapsed_ns += mono - a->mono;
 	a->mono = mono;
 	a->mono_stale = 1;
 }
 
 /* The last record of a flush: what belongs to the CPU and to no cgroup. */
-static int emit_cpu(struct account *a)
+static __always_inline int emit_cpu(struct account *a, u32 cpu)
 {
 	struct mlprof_record_cpu *record;
-	void *ring = ring_of(a->cpu);
+	void *ring = ring_of(cpu);
 
 	if (!ring)
 		return -1;
@@ -255,7 +247,7 @@ static int emit_cpu(struct account *a)
 	if (!record)
 		return -1;
 	record->header.kind = MLPROF_RECORD_CPU;
-	record->header.cpu = a->cpu;
+	record->header.cpu = cpu;
 	record->mono_ns = a->mono;
 	record->elapsed_ns = a->elapsed_ns;
 	record->idle_ns = a->idle_ns;
@@ -290,15 +282,15 @@ int flush(struct bpf_raw_tracepoint_args *ctx)
 	if (offline)
 		account_stop(a, bpf_ktime_get_ns());
 	else if (a->clock)
-		close_slice(a, bpf_ktime_get_ns());
+		close_slice(a, cpu, bpf_ktime_get_ns());
 	for (u32 i = 0; i < FLUSH_SLOTS && a->nr_dirty; i++)
-		if (account_pop(a))
+		if (account_pop(cpu))
 			return FLUSH_FULL;
 	if (a->nr_dirty)
 		return FLUSH_MORE;
 	if (!a->mono)
 		return FLUSH_DONE;
-	return emit_cpu(a) ? FLUSH_FULL : FLUSH_DONE;
+	return emit_cpu(a, cpu) ? FLUSH_FULL : FLUSH_DONE;
 }
 
 /* A CPU has died: its account ends here and not at the next drain, when it may be back. */

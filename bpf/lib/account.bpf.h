@@ -19,9 +19,6 @@
 #define ACCOUNT_SLOTS_MAX 4096
 #define ACCOUNT_SLOTS_MIN 64
 
-/* How many neighbouring slots a cgroup may be in, counted from its home. */
-#define ACCOUNT_PROBES 4
-
 struct account {
 	/* The running slice. */
 	u64 clock;	/* rq clock when it began or was last closed; 0: this CPU is not watched */
@@ -41,8 +38,7 @@ struct account {
 	s64 unattributed_ns;
 	u64 unattributed_wait_ns;
 	u32 mono_stale; /* compare the clocks at the next occasion */
-	u32 cpu;
-	u32 evicted; /* from here on as in struct mlprof_record_cpu */
+	u32 evicted;	/* from here on as in struct mlprof_record_cpu */
 	u32 overflowed;
 	u32 orphaned;
 	u32 waits_unknown;
@@ -58,10 +54,6 @@ struct account {
 /* Slots per CPU less one. A constant to the verifier. */
 const volatile __u32 account_mask __weak = ACCOUNT_SLOTS_MIN - 1;
 
-/* Both return 0 or a negative errno. Given by the includer: lib/ring.bpf.h, or the unit test. */
-static int emit_usage(u32 cpu, const struct mlprof_usage *usage);
-static int overflow_add(const struct mlprof_usage *usage);
-
 static __always_inline struct mlprof_usage *account_slot(struct account *a, u32 slot)
 {
 	return &a->slots[slot & account_mask];
@@ -76,62 +68,9 @@ static __always_inline u32 account_home(u64 cgroup)
 	return (cgroup * 0x9E3779B97F4A7C15ULL) >> 52;
 }
 
-/* Makes room in a slot: to the ring, else to the overflow map, else only the time is kept. */
-static __always_inline void account_evict(struct account *a, struct mlprof_usage *usage)
-{
-	a->evicted++;
-	if (!emit_usage(a->cpu, usage))
-		return;
-	a->overflowed++;
-	if (!overflow_add(usage))
-		return;
-	a->orphaned++;
-	a->unattributed_ns += usage->cpu_ns;
-	a->unattributed_wait_ns += usage->wait_ns;
-}
-
-/*
- * The slot of a cgroup, found or claimed. Out of line, because a switch looks at home itself and
- * comes here once per cgroup and drain, and on collisions.
- */
-static __noinline u32 account_claim(struct account *a, u64 cgroup)
-{
-	u32 home = account_home(cgroup), empty = ~0U, slot;
-	struct mlprof_usage *usage;
-
-	for (u32 i = 0; i < ACCOUNT_PROBES; i++) {
-		slot = (home + i) & account_mask;
-		usage = account_slot(a, slot);
-		if (usage->cgroup == cgroup)
-			return slot;
-		if (usage->cgroup == MLPROF_CGROUP_NONE && empty == ~0U)
-			empty = slot;
-	}
-	if (empty == ~0U) {
-		slot = home & account_mask;
-		usage = account_slot(a, slot);
-		account_evict(a, usage);
-		__builtin_memset(usage, 0, sizeof(*usage));
-	} else {
-		slot = empty;
-		a->dirty[a->nr_dirty & (ACCOUNT_SLOTS_MAX - 1)] = slot;
-		a->nr_dirty++;
-	}
-	account_slot(a, slot)->cgroup = cgroup;
-	return slot;
-}
-
-static __always_inline void account_charge(struct account *a, u64 cgroup, s64 ns)
-{
-	u32 slot = account_claim(a, cgroup);
-
-	account_slot(a, slot)->cpu_ns += ns;
-}
-
 /* The first event on a CPU that was not watched: nothing before it is known. */
-static __always_inline void account_start(struct account *a, u32 cpu, u64 clock, u64 mono)
+static __always_inline void account_start(struct account *a, u64 clock, u64 mono)
 {
-	a->cpu = cpu;
 	a->clock = clock;
 	a->cset = 0;
 	a->mono = mono;
@@ -158,20 +97,6 @@ static __always_inline void account_compare_clocks(struct account *a, u64 mono)
 
 	a->mono_ahead += error < 0 ? error : error >> 2;
 	a->mono_stale = 0;
-}
-
-/* Writes one slot out and empties it. 0, or a negative errno and nothing has changed. */
-static __always_inline int account_pop(struct account *a)
-{
-	u32 slot = a->dirty[(a->nr_dirty - 1) & (ACCOUNT_SLOTS_MAX - 1)];
-	struct mlprof_usage *usage = account_slot(a, slot);
-	int err = emit_usage(a->cpu, usage);
-
-	if (err)
-		return err;
-	__builtin_memset(usage, 0, sizeof(*usage));
-	a->nr_dirty--;
-	return 0;
 }
 
 /* What was in the account has been reported. */

@@ -58,24 +58,6 @@ static __always_inline void move_note(u32 pid, u64 mono, u64 exec, u64 cgroup)
 	m->nr++;
 }
 
-/* A running slice at the moment it is closed. */
-struct slice_end {
-	u64 begun;  /* rq clock when it began or was last closed */
-	u64 clock;  /* rq clock now */
-	u64 exec;   /* se.sum_exec_runtime now */
-	u64 cgroup; /* the task's cgroup now */
-	u32 pid, tgid;
-};
-
-/* How much the task had run at a move. Of a thread that moved with its group: count back from now. */
-static __always_inline u64 move_exec(struct account *a, const struct move *move,
-				     const struct slice_end *end, bool own)
-{
-	if (own)
-		return move->exec;
-	return end->exec - (end->clock - (move->mono - a->mono_ahead));
-}
-
 /* The moves noted for a task, or for the group it is a thread of; NULL if there are none. */
 static __always_inline struct moves *moves_of_task(u32 pid, u32 tgid)
 {
@@ -88,39 +70,47 @@ static __always_inline struct moves *moves_of_task(u32 pid, u32 tgid)
 }
 
 /* Charges what ran before a move to the cgroup of before; the slice then begins at the move. */
-static __always_inline void settle_move(struct account *a, const struct move *move,
-					const struct slice_end *end, bool own)
+static __always_inline void settle_move(struct account *a, u32 cpu, const struct move *move, u64 at,
+					u64 exec)
 {
-	u64 at = move_exec(a, move, end, own);
-
-	if ((s64)(at - a->exec) > 0 && (s64)(end->exec - at) >= 0) {
-		account_charge(a, a->cgroup, at - a->exec);
+	if ((s64)(at - a->exec) > 0 && (s64)(exec - at) >= 0) {
+		account_charge(a, cpu, a->cgroup, at - a->exec);
 		a->exec = at;
 	}
 	a->cgroup = move->cgroup;
 }
 
 /*
- * Charges the parts of a slice that lie before the last move of its task, and lets the slice begin
- * there. Does nothing if the task has not moved.
+ * Charges the parts of a CPU's running slice that lie before the last move of its task, and lets
+ * the slice begin there; does nothing if the task has not moved. `clock`, `exec` and `cgroup` are
+ * those of now, pid and tgid the task's as bpf_get_current_pid_tgid() has them. Global for the
+ * reason that lib/slots.bpf.h gives. The result says nothing; global functions have one.
  */
-static __noinline void account_settle(struct account *a, const struct slice_end *end)
+__noinline int account_settle(u32 cpu, u64 clock, u64 exec, u64 cgroup, u64 tgid_pid)
 {
-	struct moves *m = moves_of_task(end->pid, end->tgid);
+	struct moves *m = moves_of_task((u32)tgid_pid, tgid_pid >> 32);
 	u32 first = m && m->nr > MOVES_KEPT ? m->nr - MOVES_KEPT : 0;
+	struct account *a = account_of(cpu);
 
+	if (!a)
+		return 0;
 	for (u32 i = 0; m && i < MOVES_KEPT && first + i < m->nr; i++) {
 		const struct move *move = &m->kept[(first + i) & (MOVES_KEPT - 1)];
+		u64 moved = move->mono - a->mono_ahead;
 
-		if ((s64)(move->mono - a->mono_ahead - end->begun) > 0)
-			settle_move(a, move, end, m->pid == end->pid);
+		if ((s64)(moved - a->clock) <= 0)
+			continue;
+		/* Of a thread that moved with its group: it ran all along, so count back from now. */
+		settle_move(a, cpu, move,
+			    m->pid == (u32)tgid_pid ? move->exec : exec - (clock - moved), exec);
 	}
-	if (a->cgroup == end->cgroup)
-		return;
+	if (a->cgroup == cgroup)
+		return 0;
 	a->moves_unknown++;
-	account_charge(a, a->cgroup, end->exec - a->exec);
-	a->exec = end->exec;
-	a->cgroup = end->cgroup;
+	account_charge(a, cpu, a->cgroup, exec - a->exec);
+	a->exec = exec;
+	a->cgroup = cgroup;
+	return 0;
 }
 
 #endif

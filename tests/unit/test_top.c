@@ -720,6 +720,20 @@ static void read_all(int fd, struct buf *to)
 	close(fd);
 }
 
+/* Reads until it has said `text`. */
+static void read_until(int fd, struct buf *to, const char *text)
+{
+	char part[4096];
+	ssize_t got;
+
+	while (!strstr(buf_text(to), text)) {
+		got = read(fd, part, sizeof(part));
+		if (got <= 0)
+			fail_msg("no '%s' in: %s", text, buf_text(to));
+		buf_add(to, part, (size_t)got);
+	}
+}
+
 /* Waits for the end; the exit status, or 128 and the signal. */
 static int finish(struct run *run)
 {
@@ -872,14 +886,14 @@ static void test_restart(void **state)
 
 	(void)state;
 	start_agent(&agent);
-	start_top(&run, TOP("-b", "-n", "6", "-d", "0.1"));
-	usleep(250000);
+	start_top(&run, TOP("-b", "-n", "15", "-d", "0.1"));
+	read_until(run.out, &run.said, "\nnode ");
 	stop_agent(&agent);
-	usleep(300000);
+	read_until(run.err, &run.complained, "; waiting for it\n");
 	start_agent(&agent);
 	atomic_store(&agent.life, 1);
 	assert_int_equal(finish(&run), 0);
-	assert_int_equal(count(run.said.data, "\nnode "), 6);
+	assert_int_equal(count(run.said.data, "\nnode "), 15);
 	assert_int_equal(count(run.complained.data, "; waiting for it\n"), 1);
 	assert_non_null(strstr(run.complained.data, "the agent began anew"));
 	drop(&run);
@@ -896,7 +910,7 @@ static void test_signals(void **state)
 	start_agent(&agent);
 	for (size_t i = 0; i < 2; i++) {
 		start_top(&run, TOP("-b", "-d", "60"));
-		usleep(300000);
+		read_until(run.err, &run.complained, "measuring");
 		kill(run.pid, signals[i]);
 		assert_int_equal(finish(&run), 0);
 		drop(&run);
