@@ -29,24 +29,33 @@ const volatile __u32 possible_cpus = 1;
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Which hierarchy, for programs where asking costs nothing that matters. Written before load. */
+/* Whether the hierarchy is a v1 one. Written before load. */
 const volatile bool cgroup_v1 = false;
 
-/* Kernel threads of the root cgroup are the kernel; what else is in it is a cgroup like any. */
-static __always_inline u64 task_cgroup(struct task_struct *task, bool v1)
+/*
+ * Kernel threads of the root cgroup are the kernel; what else is in it is a cgroup like any.
+ *
+ * Here and below, `general` is a constant: false in the program for cgroup v2 on a kernel that does
+ * not know interrupt time, which so has no such question on its way, true in the one for the rest.
+ */
+static __always_inline u64 task_cgroup(struct task_struct *task, bool general)
 {
-	u64 cgroup = cset_cgroup(task->cgroups, v1);
+	u64 cgroup = cset_cgroup(task->cgroups, general && cgroup_v1);
 
-	if (unlikely(cgroup == MLPROF_CGROUP_ROOT) && task->flags & PF_KTHREAD)
-		return MLPROF_CGROUP_KERNEL;
+	if (unlikely(cgroup == MLPROF_CGROUP_ROOT)) {
+		if (task->flags & PF_KTHREAD)
+			cgroup = MLPROF_CGROUP_KERNEL;
+		/* Or clang has the constant ready in a register for every task. */
+		asm volatile("" : "+r"(cgroup));
+	}
 	return cgroup;
 }
 
 /* A flush or a move of the task has closed part of its slice, or may have: find the slot anew. */
 static __always_inline u32 leave_slowly(struct account *a, struct task_struct *prev, u64 clock,
-					bool v1)
+					bool general)
 {
-	u64 cgroup = task_cgroup(prev, v1);
+	u64 cgroup = task_cgroup(prev, general);
 	u32 cpu = bpf_get_smp_processor_id();
 
 	account_settle(cpu, clock, prev->se.sum_exec_runtime, cgroup,
@@ -54,48 +63,42 @@ static __always_inline u32 leave_slowly(struct account *a, struct task_struct *p
 	return account_claim(cpu, cgroup);
 }
 
+/* Closes the slice of a task. The first one on a CPU that was not watched is not ours to close. */
 static __always_inline void leave_task(struct account *a, struct task_struct *prev, u64 clock,
-				       bool preempt, bool v1)
+				       bool preempt, bool general)
 {
 	u64 exec = prev->se.sum_exec_runtime, taken = clock - a->clock - (exec - a->exec);
 	struct mlprof_usage *usage;
 	u32 slot = a->slot;
 
-	if (unlikely(taken))
+	wait_leave(prev->pid, prev->sched_info.run_delay);
+	if (unlikely(taken)) {
+		if (!a->clock)
+			return account_start(a, clock, bpf_ktime_get_ns());
 		a->irq_steal_ns += taken;
+	}
 	if (unlikely(a->cset != (u64)prev->cgroups))
-		slot = leave_slowly(a, prev, clock, v1);
+		slot = leave_slowly(a, prev, clock, general);
 	usage = account_slot(a, slot);
 	usage->cpu_ns += exec - a->exec;
 	if (preempt || task_is_running(prev))
 		usage->preempted++;
 	else
 		usage->voluntary++;
-	wait_leave(prev->pid, prev->sched_info.run_delay);
+	a->clock = clock;
 }
 
-static __always_inline void leave_idle(struct account *a, struct task_struct *idle, u64 clock)
+static __always_inline void leave_idle(struct account *a, struct task_struct *idle, u64 clock,
+				       bool general)
 {
 	u64 taken = 0;
 
-	if (irq_time_is_known())
+	if (!a->clock)
+		return account_start(a, clock, bpf_ktime_get_ns());
+	if (general && irq_time_is_known())
 		taken = rq_irq_time(rq_of(idle)) - a->irq_before;
 	a->irq_steal_ns += taken;
 	a->idle_ns += clock - a->clock - taken;
-}
-
-/* Closes the slice of prev, unless this CPU was not watched: then it is from now on. */
-static __always_inline void leave(struct account *a, struct task_struct *prev, u64 clock,
-				  bool preempt, bool v1)
-{
-	if (unlikely(!a->clock)) {
-		account_start(a, clock, bpf_ktime_get_ns());
-		return;
-	}
-	if (likely(prev->pid))
-		leave_task(a, prev, clock, preempt, v1);
-	else
-		leave_idle(a, prev, clock);
 	a->clock = clock;
 }
 
@@ -112,21 +115,24 @@ static __always_inline u64 wait_unknown(struct account *a, struct task_struct *n
 }
 
 static __always_inline void count_wait(struct account *a, struct mlprof_usage *usage,
-				       struct task_struct *next, u64 wait)
+				       struct task_struct *next, u64 clock, u64 queued)
 {
-	u64 before = wait_before_move(next->pid, next->sched_info.run_delay);
+	u64 wait = wait_before_move(next->pid, next->sched_info.run_delay);
 
-	if (unlikely(before >= WAIT_LONGEST))
-		before = wait_unknown(a, next);
-	wait += before;
+	if (unlikely(wait >= WAIT_LONGEST))
+		wait = wait_unknown(a, next);
+	wait += clock - queued;
+	/* A task that never queued did not wait. Nor was the machine up for so short a time. */
+	if (unlikely(wait > HIST_BOUND(15)) && !queued)
+		return;
 	usage->wait_ns += wait;
 	usage->wait_hist[hist_bucket(wait)]++;
 }
 
 static __always_inline void enter_task(struct account *a, struct task_struct *next, u64 clock,
-				       bool v1)
+				       bool general)
 {
-	u64 cgroup = task_cgroup(next, v1), queued = next->sched_info.last_queued;
+	u64 cgroup = task_cgroup(next, general), queued = next->sched_info.last_queued;
 	u32 slot = account_home(cgroup);
 	struct mlprof_usage *usage = account_slot(a, slot);
 
@@ -140,12 +146,11 @@ static __always_inline void enter_task(struct account *a, struct task_struct *ne
 	a->cgroup = cgroup;
 	a->cset = (u64)next->cgroups;
 	a->exec = next->se.sum_exec_runtime;
-	if (likely(queued))
-		count_wait(a, usage, next, clock - queued);
+	count_wait(a, usage, next, clock, queued);
 }
 
 static __always_inline int account_switch(struct task_struct *prev, struct task_struct *next,
-					  bool preempt, bool v1)
+					  bool preempt, bool general)
 {
 	struct account *a = account_of(bpf_get_smp_processor_id());
 	u64 clock;
@@ -153,15 +158,18 @@ static __always_inline int account_switch(struct task_struct *prev, struct task_
 	if (unlikely(!a))
 		return 0;
 	if (unlikely(!next->pid)) {
-		clock = switch_clock(next, prev);
-		leave(a, prev, clock, preempt, v1);
-		if (irq_time_is_known())
+		clock = switch_clock(next, prev, general);
+		leave_task(a, prev, clock, preempt, general);
+		if (general && irq_time_is_known())
 			a->irq_before = rq_irq_time(rq_of(next));
 		return 0;
 	}
-	clock = switch_clock(next, next);
-	leave(a, prev, clock, preempt, v1);
-	enter_task(a, next, clock, v1);
+	clock = switch_clock(next, next, general);
+	if (likely(prev->pid))
+		leave_task(a, prev, clock, preempt, general);
+	else
+		leave_idle(a, prev, clock, general);
+	enter_task(a, next, clock, general);
 	return 0;
 }
 
@@ -172,7 +180,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 }
 
 SEC("tp_btf/sched_switch")
-int BPF_PROG(on_switch_v1, bool preempt, struct task_struct *prev, struct task_struct *next)
+int BPF_PROG(on_switch_general, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	return account_switch(prev, next, preempt, true);
 }

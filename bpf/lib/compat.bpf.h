@@ -54,24 +54,23 @@ static __always_inline u64 rq_irq_time(const struct rq *rq)
 }
 
 /*
- * The rq clock at a context switch. Every scheduling class sets se.exec_start to rq->clock_task
- * when a task stops and when one starts, but for the idle task; as long as clock_task leaves
- * nothing out it is the clock, and reading it from a task at hand takes 20 instructions less than
- * finding the rq. `busy` is whichever of the two is not the idle task.
+ * The rq clock at a context switch; `busy` is the one of the two that is not the idle task. Every
+ * scheduling class sets se.exec_start to rq->clock_task when a task stops and when one starts. As
+ * long as clock_task leaves nothing out it is the clock, and reading it from a task at hand takes
+ * 20 instructions less than finding the rq.
  */
-static __always_inline u64 switch_clock(struct task_struct *next, struct task_struct *busy)
+static __always_inline u64 switch_clock(struct task_struct *next, struct task_struct *busy,
+					bool general)
 {
-	u64 clock = busy->se.exec_start;
-
-	if (irq_time_is_known())
-		clock = rq_of(next)->clock;
-	return clock;
+	if (general && irq_time_is_known())
+		return rq_of(next)->clock;
+	return busy->se.exec_start;
 }
 
 /*
  * The cgroup of a task in the hierarchy that pods live in. On cgroup v2 it is the default one. On
  * v1 it is the cpu controller's; what number that has depends on the kernel's configuration, so BTF
- * is asked. `v1` is a constant at every place that is hot.
+ * is asked.
  */
 static __always_inline u64 cset_cgroup(struct css_set *cset, bool v1)
 {

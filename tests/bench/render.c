@@ -16,11 +16,11 @@
 #define NAMESPACES 20
 #define PROGRAMS   6
 
-static const char *name(struct snapshot *snap, const char *format, unsigned int a, unsigned int b)
+static const char *name(struct snapshot *snap, const char *prefix, unsigned int number)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), format, a, b);
+	snprintf(text, sizeof(text), "%s%u", prefix, number);
 	return snapshot_strdup(snap, text);
 }
 
@@ -49,10 +49,10 @@ static void fill_rows(struct snapshot *snap)
 
 		fill_row(&rows[i]);
 		rows[i].kind = pod ? OWNER_POD : OWNER_UNIT;
-		rows[i].namespace_ = pod ? name(snap, "team-%u", i % NAMESPACES, 0) : "";
-		rows[i].pod = pod ? name(snap, "trainer-%u-7d9f8b6c5d-x%04u", i / 8, i) : "";
-		rows[i].container = pod ? name(snap, "worker-%u", i % 3, 0) : "";
-		rows[i].unit = pod ? "" : name(snap, "unit-%u.service", i, 0);
+		rows[i].namespace_ = pod ? name(snap, "team-", i % NAMESPACES) : "";
+		rows[i].pod = pod ? name(snap, "trainer-12-7d9f8b6c5d-x", 1000 + i) : "";
+		rows[i].container = pod ? name(snap, "worker-", i % 3) : "";
+		rows[i].unit = pod ? "" : name(snap, "unit.service-", i);
 	}
 	snap->rows = rows;
 	snap->nr_rows = PODS + UNITS;
@@ -64,11 +64,11 @@ static void fill_rest(struct snapshot *snap)
 	struct program_row *programs = snapshot_alloc(snap, PROGRAMS * sizeof(*programs));
 
 	for (unsigned int i = 0; i < NAMESPACES; i++) {
-		spaces[i].namespace_ = name(snap, "team-%u", i, 0);
+		spaces[i].namespace_ = name(snap, "team-", i);
 		fill_hist(&spaces[i].wait);
 	}
 	for (unsigned int i = 0; i < PROGRAMS; i++) {
-		programs[i].name = name(snap, "program_%u", i, 0);
+		programs[i].name = name(snap, "program_", i);
 		programs[i].run_ns = (uint64_t)random() * 1000;
 		programs[i].runs = (uint64_t)random();
 	}

@@ -167,16 +167,36 @@ static void report(const char *dir, const struct used *used)
 		die("report");
 }
 
+/* Until next to nothing runs on this machine, or a few seconds have passed. */
+static void wait_for_quiet(void)
+{
+	char text[128];
+	int running = 99;
+
+	for (int i = 0; i < 60 && running > 2; i++) {
+		int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+		ssize_t len;
+
+		sleep_ns(around(100 * MS));
+		len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		if (len < 0)
+			die("/proc/loadavg");
+		close(fd);
+		text[len] = '\0';
+		sscanf(text, "%*s %*s %*s %d/", &running);
+	}
+}
+
 /*
  * The last act of a thread. Its switches are in what the process is told when it is reaped, all but
- * the one with which it goes. Before that it sleeps until the rush at the common end is over: else
- * it could wait for a CPU after it has read how long it waited.
+ * the one with which it goes. Before that it lets the rush at the common end pass: else it could
+ * wait for a CPU after it has read how long it waited.
  */
 static void report_thread(void)
 {
 	struct used used = { 0 };
 
-	sleep_ns(around(600 * MS));
+	wait_for_quiet();
 	read_schedstat("/proc/thread-self/schedstat", &used);
 	used.voluntary = 1;
 	report(my_dir, &used);

@@ -79,6 +79,7 @@ static const struct accept_case {
 	{" \t" OM " ; version = 1.0.0 ; q = 1 , text/plain ; q=0.9 ", OPENMETRICS},
 	{OM ";version=\"1.0.0\";q=\"0.9\",text/plain;q=0.5", OPENMETRICS},
 	{OM ";x=\"a,b;q=0\\\",\";q=0.9,text/plain;q=0.5", OPENMETRICS},
+	{"text/plain;q=0.9," OM ";x=\",text/plain;\\\",\";q=0.1", TEXT},
 	{OM ";charset=utf-8;flag;=;x=", OPENMETRICS},
 	{OM ";q=.9,text/plain;q=0.8", OPENMETRICS},
 	{OM ";q=1.,text/plain;q=0.999", OPENMETRICS},

@@ -17,6 +17,8 @@
 #include "expose/text.h"
 #include "tests/fixtures/node.h"
 
+#define TRAINER "{namespace=\"team-a\",pod=\"train-0\",container=\"worker\""
+
 static const struct scrape_stats scrapes = {41, 1230000};
 
 /* The exposition as a string; the caller must free() it. */
@@ -60,14 +62,10 @@ static void assert_lines(const char *text, const char *const *lines)
 static void test_samples(void **state)
 {
 	static const char *const lines[] = {
-		"mlprof_cpu_seconds_total{namespace=\"team-a\",pod=\"train-0\","
-		"container=\"worker\"} 12.345678901",
-		"mlprof_cpu_wait_seconds_total{namespace=\"team-a\",pod=\"train-0\","
-		"container=\"worker\"} 0.5",
-		"mlprof_context_switches_total{namespace=\"team-a\",pod=\"train-0\","
-		"container=\"worker\",kind=\"voluntary\"} 3",
-		"mlprof_context_switches_total{namespace=\"team-a\",pod=\"train-0\","
-		"container=\"worker\",kind=\"preempted\"} 4",
+		("mlprof_cpu_seconds_total" TRAINER "} 12.345678901"),
+		("mlprof_cpu_wait_seconds_total" TRAINER "} 0.5"),
+		("mlprof_context_switches_total" TRAINER ",kind=\"voluntary\"} 3"),
+		("mlprof_context_switches_total" TRAINER ",kind=\"preempted\"} 4"),
 		"mlprof_unit_cpu_seconds_total{unit=\"ssh.service\"} 1.5",
 		"mlprof_unit_cpu_wait_seconds_total{unit=\"ssh.service\"} 0.00000002",
 		"mlprof_node_cpu_seconds_total{mode=\"pods\"} 12.345678906",
@@ -95,7 +93,7 @@ static void test_samples(void **state)
 		"mlprof_agent_start_time_seconds 1699999990",
 		"mlprof_snapshot_timestamp_seconds 1700000000.123456789",
 		"mlprof_snapshot_monotonic_seconds 5000.000000001",
-		"mlprof_build_info{version=\"" MLPROF_VERSION "\"} 1",
+		("mlprof_build_info{version=\"" MLPROF_VERSION "\"} 1"),
 		NULL,
 	};
 
@@ -362,8 +360,14 @@ static void write_node(char *path, enum exposition form)
 /* Runs a shell command; its exit status. */
 static int run(const char *command)
 {
-	int status = system(command);
+	pid_t child = fork();
+	int status;
 
+	if (!child) {
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

@@ -121,20 +121,20 @@ void buf_put_decimal(struct buf *buf, uint64_t value, unsigned int places)
 
 void buf_printf(struct buf *buf, const char *format, ...)
 {
-	va_list args;
+	va_list args, again;
 	int bytes;
 	char *to;
 
 	va_start(args, format);
+	va_copy(again, args);
 	bytes = vsnprintf(NULL, 0, format, args);
 	va_end(args);
 	to = bytes < 0 ? NULL : buf_room(buf, (size_t)bytes + 1);
-	if (!to)
-		return;
-	va_start(args, format);
-	vsnprintf(to, (size_t)bytes + 1, format, args);
-	va_end(args);
-	buf->len += (size_t)bytes;
+	if (to) {
+		vsnprintf(to, (size_t)bytes + 1, format, again);
+		buf->len += (size_t)bytes;
+	}
+	va_end(again);
 }
 
 const char *buf_text(struct buf *buf)

@@ -43,7 +43,7 @@ struct http {
 	struct MHD_Daemon *daemons[MAX_LISTENERS];
 	unsigned int nr_daemons;
 	/* Those whose time is up first come first. Only the thread touches it. */
-	TAILQ_HEAD(, peer) peers;
+	TAILQ_HEAD(peer_list, peer) peers;
 	unsigned int timeout_ms;
 	struct listen_path socket; /* its path is empty without one */
 	uint16_t port;
@@ -281,6 +281,8 @@ static int start_thread(struct http *http)
 	err = pthread_create(&http->thread, NULL, serve, http);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	http->running = !err;
+	if (!err)
+		pthread_setname_np(http->thread, "mlprof-http");
 	return -err;
 }
 

@@ -129,7 +129,7 @@ int listen_tcp(const char *address, struct expose_error *error)
 
 uint16_t listen_port(int fd)
 {
-	struct sockaddr_storage name;
+	struct sockaddr_storage name = {0};
 	socklen_t bytes = sizeof(name);
 
 	if (getsockname(fd, (struct sockaddr *)&name, &bytes))

@@ -43,8 +43,8 @@ struct writer {
 	const struct snapshot *snap;
 	const struct scrape_stats *scrapes;
 	enum exposition form;
-	/* The name of the samples of the family at hand, with _total or _info. */
-	char name[NAME_MAX_BYTES];
+	/* The name of the samples of the family at hand, with _total or _info, and room for more. */
+	char *name;
 	size_t name_bytes;
 	enum metric_unit unit;
 	/* Label sets of all rows, one after the other; row i's end at ends[i]. */
@@ -130,7 +130,7 @@ static void put_line(struct writer *w, struct piece head, struct piece labels, s
 {
 	char *at = buf_room(w->to, head.bytes + labels.bytes + tail.bytes + VALUE_BYTES);
 
-	if (!at)
+	if (!at || !labels.text)
 		return;
 	at = mempcpy(at, head.text, head.bytes);
 	at = mempcpy(at, labels.text, labels.bytes);
@@ -444,7 +444,8 @@ static int label_rows(struct writer *w)
 int openmetrics_render(struct buf *to, const struct snapshot *snap,
 		       const struct scrape_stats *scrapes, enum exposition form)
 {
-	struct writer w = {.to = to, .snap = snap, .scrapes = scrapes, .form = form};
+	char name[NAME_MAX_BYTES];
+	struct writer w = {.to = to, .snap = snap, .scrapes = scrapes, .form = form, .name = name};
 	int err = label_rows(&w);
 
 	for (size_t i = 0; !err && i < sizeof(families) / sizeof(families[0]); i++)

@@ -10,7 +10,11 @@
 #include "kernel/internal.h"
 
 /* As enum flush_result in bpf/cpu.bpf.c has them. */
-enum { FLUSH_DONE = 0, FLUSH_MORE = 1, FLUSH_FULL = 2 };
+enum {
+	FLUSH_DONE = 0,
+	FLUSH_MORE = 1,
+	FLUSH_FULL = 2
+};
 
 /*
  * Calls that one CPU's flush may take. The largest account through the smallest ring takes some 160;
@@ -23,7 +27,7 @@ enum { FLUSH_DONE = 0, FLUSH_MORE = 1, FLUSH_FULL = 2 };
 
 static int flush_once(struct kernel *kernel, unsigned int cpu, bool offline, __u32 *result)
 {
-	__u64 args[2] = { cpu, offline };
+	__u64 args[2] = {cpu, offline};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(args),
 		    .cpu = offline ? 0 : cpu, .flags = offline ? 0 : BPF_F_TEST_RUN_ON_CPU);
 	int err = bpf_prog_test_run_opts(bpf_program__fd(kernel->bpf->progs.flush), &opts);
@@ -97,8 +101,10 @@ int kernel_drain(struct kernel *kernel, const struct record_sink *sink)
 		err = rings_consume(kernel, cpu);
 	if (!err)
 		err = flush_all(kernel);
-	/* Overflow told of by this flush belongs to this drain; a second flush lets every CPU pass. */
-	for (int turns = 0; kernel->overflow_pending && turns < OVERFLOW_TURNS_MAX && !err; turns++) {
+	/* Overflow told of by this flush belongs to this drain; a second flush lets every CPU pass.
+	 */
+	for (int turns = 0; kernel->overflow_pending && turns < OVERFLOW_TURNS_MAX && !err;
+	     turns++) {
 		int fd = turn_overflow(kernel);
 
 		err = flush_all(kernel);

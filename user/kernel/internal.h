@@ -9,7 +9,7 @@
 #include "mlprof.skel.h"
 
 enum feature_id {
-	FEATURE_ACCOUNT,       /* on_switch */
+	FEATURE_ACCOUNT, /* on_switch */
 	FEATURE_FLUSH,
 	FEATURE_MOVES,	       /* on_move */
 	FEATURE_MOVES_EXACT,   /* on_move_begin */
@@ -23,7 +23,11 @@ enum feature_id {
 struct program_plan {
 	const char *program;
 	const char *feature;
-	enum { HOOK_NONE, HOOK_TRACEPOINT, HOOK_FUNCTION } hook_kind;
+	enum {
+		HOOK_NONE,
+		HOOK_TRACEPOINT,
+		HOOK_FUNCTION
+	} hook_kind;
 	const char *hook;
 	bool required;
 };
@@ -32,8 +36,9 @@ extern const struct program_plan program_plans[NR_FEATURES];
 
 struct kernel {
 	struct mlprof_bpf *bpf;
-	unsigned int nr_cpus; /* possible CPUs */
-	size_t ring_bytes;    /* of one ring */
+	unsigned int nr_cpus;	    /* possible CPUs */
+	size_t ring_bytes;	    /* of one ring */
+	bool general;		    /* on_switch_general is needed, not on_switch */
 	struct ring_buffer **rings; /* reader of each CPU's ring */
 	int *ring_fds;
 	char failure[512];
@@ -55,5 +60,8 @@ int rings_consume(struct kernel *kernel, unsigned int cpu);
 
 /* Why a hook cannot be had on this machine, or NULL if BTF has it. */
 const char *hook_missing(const struct program_plan *plan);
+
+/* As irq_time_is_known() of bpf/lib/compat.bpf.h: the kernel keeps interrupts or steal time apart. */
+bool irq_time_is_known(void);
 
 #endif

@@ -16,16 +16,16 @@
 struct kernel;
 
 struct kernel_options {
-	size_t ring_bytes;   /* of all rings together; 0: 16 MiB. A ring is at least a page */
-	unsigned int slots;  /* per CPU, a power of two; 0: as the number of CPUs suggests */
-	bool cgroup_v1;	     /* accounts are the cgroups of the v1 cpu controller */
-	int hierarchy_id;    /* of that hierarchy, as in /proc/cgroups; 0 for cgroup v2 */
+	size_t ring_bytes;  /* of all rings together; 0: 16 MiB. A ring is at least a page */
+	unsigned int slots; /* per CPU, a power of two; 0: as the number of CPUs suggests */
+	bool cgroup_v1;	    /* accounts are the cgroups of the v1 cpu controller */
+	int hierarchy_id;   /* of that hierarchy, as in /proc/cgroups; 0 for cgroup v2 */
 };
 
 /* Something the agent can do only if the kernel lets it. Owned by the kernel handle. */
 struct kernel_feature {
 	const char *name;
-	bool required;	/* without it there is no accounting */
+	bool required; /* without it there is no accounting */
 	bool up;
 	char reason[256]; /* why it is not up; "" if it is */
 };
@@ -44,11 +44,11 @@ struct record_sink {
 /* What reading cost and found, since the start. */
 struct kernel_counts {
 	uint64_t records;
-	uint64_t malformed;	   /* records of a kind or length that is not known; skipped */
-	uint64_t ring_size_bytes;  /* of all rings together */
-	uint64_t ring_used_bytes;  /* that waited in them at the last drain */
-	uint64_t map_bytes;	   /* kernel memory of all maps, as the kernel accounts it */
-	uint64_t bpf_stats_ns;	   /* how long run statistics were on */
+	uint64_t malformed;	  /* records of a kind or length that is not known; skipped */
+	uint64_t ring_size_bytes; /* of all rings together */
+	uint64_t ring_used_bytes; /* that waited in them at the last drain */
+	uint64_t map_bytes;	  /* kernel memory of all maps, as the kernel accounts it */
+	uint64_t bpf_stats_ns;	  /* how long run statistics were on */
 };
 
 struct kernel_program {
@@ -85,7 +85,8 @@ size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_
 /* What the machine offers apart from hooks: rows as features, none of them owned by a handle. */
 size_t kernel_probe(struct kernel_feature *rows, size_t max);
 
-/* Has the kernel measure every BPF program of the machine, or stop it. Costs each run two clock reads. */
+/* Has the kernel measure every BPF program of the machine, or stop it. Costs each run two clock
+ * reads. */
 int kernel_set_stats(struct kernel *kernel, bool on);
 
 #endif

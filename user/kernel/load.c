@@ -25,8 +25,8 @@
 #define SLOTS_BYTES ((size_t)8 << 20)
 
 /* As in bpf/lib/account.bpf.h. */
-#define ACCOUNT_SLOTS_MIN 64u
-#define ACCOUNT_SLOTS_MAX 4096u
+#define ACCOUNT_SLOTS_MIN  64u
+#define ACCOUNT_SLOTS_MAX  4096u
 
 #define VERIFIER_LOG_BYTES ((size_t)16 << 10)
 
@@ -100,8 +100,8 @@ __attribute__((format(printf, 2, 3))) static void set_failure(struct kernel *ker
 
 static struct bpf_program *program_of(struct kernel *kernel, unsigned int feature)
 {
-	if (feature == FEATURE_ACCOUNT && kernel->bpf->rodata->cgroup_v1)
-		return kernel->bpf->progs.on_switch_v1;
+	if (feature == FEATURE_ACCOUNT && kernel->general)
+		return kernel->bpf->progs.on_switch_general;
 	return bpf_object__find_program_by_name(kernel->bpf->obj, program_plans[feature].program);
 }
 
@@ -137,8 +137,8 @@ static int open_object(struct kernel *kernel, const struct kernel_options *optio
 		bpf_program__set_autoload(program_of(kernel, i), kernel->features[i].up);
 	}
 	/* Of these two only the one that program_of() knows is wanted. */
-	bpf_program__set_autoload(options->cgroup_v1 ? kernel->bpf->progs.on_switch :
-						       kernel->bpf->progs.on_switch_v1,
+	bpf_program__set_autoload(kernel->general ? kernel->bpf->progs.on_switch
+						  : kernel->bpf->progs.on_switch_general,
 				  false);
 	return 0;
 }
@@ -253,7 +253,7 @@ static void visit_cpus(struct kernel *kernel)
 /* Before 5.11 maps and programs count as locked memory. */
 static void lift_memory_lock_limit(void)
 {
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
@@ -281,6 +281,7 @@ static int prepare(struct kernel *kernel, const struct kernel_options *options)
 		return nr_cpus ? nr_cpus : -EINVAL;
 	kernel->nr_cpus = (unsigned int)nr_cpus;
 	kernel->ring_bytes = ring_bytes_per_cpu(kernel->nr_cpus, options->ring_bytes);
+	kernel->general = options->cgroup_v1 || irq_time_is_known();
 	libbpf_set_print(libbpf_log);
 	lift_memory_lock_limit();
 	return features_probe(kernel);

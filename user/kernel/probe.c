@@ -11,16 +11,16 @@
 #include "kernel/internal.h"
 
 const struct program_plan program_plans[NR_FEATURES] = {
-	[FEATURE_ACCOUNT] = { "on_switch", "cpu_account", HOOK_TRACEPOINT, "sched_switch", true },
-	[FEATURE_FLUSH] = { "flush", "flush_on_cpu", HOOK_NONE, NULL, true },
-	[FEATURE_MOVES] = { "on_move", "cgroup_moves", HOOK_TRACEPOINT, "cgroup_attach_task", false },
-	[FEATURE_MOVES_EXACT] = { "on_move_begin", "cgroup_moves_exact", HOOK_FUNCTION,
-				  "cgroup_attach_task", false },
-	[FEATURE_HOTPLUG] = { "on_cpu_dead", "cpu_hotplug", HOOK_TRACEPOINT, "cpuhp_exit", false },
-	[FEATURE_CGROUP_EVENTS] = { "on_cgroup_made", "cgroup_made", HOOK_TRACEPOINT, "cgroup_mkdir",
-				    false },
-	[FEATURE_CGROUP_REMOVALS] = { "on_cgroup_removed", "cgroup_removed", HOOK_TRACEPOINT,
-				      "cgroup_rmdir", false },
+	[FEATURE_ACCOUNT] = {"on_switch", "cpu_account", HOOK_TRACEPOINT, "sched_switch", true},
+	[FEATURE_FLUSH] = {"flush", "flush_on_cpu", HOOK_NONE, NULL, true},
+	[FEATURE_MOVES] = {"on_move", "cgroup_moves", HOOK_TRACEPOINT, "cgroup_attach_task", false},
+	[FEATURE_MOVES_EXACT] = {"on_move_begin", "cgroup_moves_exact", HOOK_FUNCTION,
+				 "cgroup_attach_task", false},
+	[FEATURE_HOTPLUG] = {"on_cpu_dead", "cpu_hotplug", HOOK_TRACEPOINT, "cpuhp_exit", false},
+	[FEATURE_CGROUP_EVENTS] = {"on_cgroup_made", "cgroup_made", HOOK_TRACEPOINT, "cgroup_mkdir",
+				   false},
+	[FEATURE_CGROUP_REMOVALS] = {"on_cgroup_removed", "cgroup_removed", HOOK_TRACEPOINT,
+				     "cgroup_rmdir", false},
 };
 
 static struct btf *kernel_btf(void)
@@ -50,16 +50,33 @@ const char *hook_missing(const struct program_plan *plan)
 	return NULL;
 }
 
+static bool struct_has(const char *type, const char *field)
+{
+	struct btf *btf = kernel_btf();
+	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT) : -1;
+	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+
+	for (unsigned int i = 0; t && i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), field))
+			return true;
+	return false;
+}
+
+bool irq_time_is_known(void)
+{
+	return struct_has("rq", "prev_irq_time") || struct_has("rq", "prev_steal_time_rq");
+}
+
 static void set_row(struct kernel_feature *row, const char *name, bool required, const char *reason)
 {
-	*row = (struct kernel_feature){ .name = name, .required = required, .up = !reason };
+	*row = (struct kernel_feature){.name = name, .required = required, .up = !reason};
 	snprintf(row->reason, sizeof(row->reason), "%s", reason ? reason : "");
 }
 
 /* CAP_BPF and CAP_PERFMON came with 5.8; CAP_SYS_ADMIN stands for both. */
 static const char *capabilities_missing(void)
 {
-	static const cap_value_t needed[] = { 39 /* CAP_BPF */, 38 /* CAP_PERFMON */ };
+	static const cap_value_t needed[] = {39 /* CAP_BPF */, 38 /* CAP_PERFMON */};
 	cap_t caps = cap_get_proc();
 	cap_flag_value_t set = CAP_CLEAR;
 	bool all = true;
@@ -79,14 +96,14 @@ static const char *capabilities_missing(void)
 
 static const char *map_type_missing(enum bpf_map_type type)
 {
-	return libbpf_probe_bpf_map_type(type, NULL) > 0 ? NULL :
-							   "the kernel refuses to make such a map";
+	return libbpf_probe_bpf_map_type(type, NULL) > 0 ? NULL
+							 : "the kernel refuses to make such a map";
 }
 
 static const char *program_type_missing(enum bpf_prog_type type)
 {
-	return libbpf_probe_bpf_prog_type(type, NULL) > 0 ? NULL :
-							    "the kernel refuses such a program";
+	return libbpf_probe_bpf_prog_type(type, NULL) > 0 ? NULL
+							  : "the kernel refuses such a program";
 }
 
 size_t kernel_probe(struct kernel_feature *rows, size_t max)

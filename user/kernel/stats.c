@@ -49,8 +49,7 @@ static uint64_t maps_bytes(struct kernel *kernel)
 	uint64_t bytes = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, kernel->bpf->obj)
-		bytes += map_fd_bytes(bpf_map__fd(map));
+	bpf_object__for_each_map(map, kernel->bpf->obj) bytes += map_fd_bytes(bpf_map__fd(map));
 	for (unsigned int cpu = 0; cpu < kernel->nr_cpus; cpu++)
 		bytes += map_fd_bytes(kernel->ring_fds[cpu]);
 	return bytes;
@@ -70,8 +69,9 @@ size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_
 	struct bpf_program *program;
 	size_t nr = 0;
 
-	bpf_object__for_each_program(program, kernel->bpf->obj) {
-		struct bpf_prog_info info = { 0 };
+	bpf_object__for_each_program(program, kernel->bpf->obj)
+	{
+		struct bpf_prog_info info = {0};
 		__u32 bytes = sizeof(info);
 
 		if (nr == max || bpf_program__fd(program) < 0)

@@ -86,12 +86,14 @@ static bool subtract_row(struct rate_row *row, const struct usage_row *before,
 
 static const struct usage_row **sort_owners(const struct snapshot *snap)
 {
-	const struct usage_row **owners = calloc(snap->nr_rows + 1, sizeof(*owners));
+	const struct usage_row **owners =
+		calloc(snap->nr_rows + 1, sizeof(const struct usage_row *));
 
 	for (size_t i = 0; owners && i < snap->nr_rows; i++)
 		owners[i] = &snap->rows[i];
 	if (owners)
-		qsort(owners, snap->nr_rows, sizeof(*owners), compare_owner_pointers);
+		qsort(owners, snap->nr_rows, sizeof(const struct usage_row *),
+		      compare_owner_pointers);
 	return owners;
 }
 
@@ -99,7 +101,8 @@ static int add_owner(struct rates *rates, const struct snapshot *before,
 		     const struct usage_row **owners, const struct usage_row *now)
 {
 	const struct usage_row **found =
-		bsearch(&now, owners, before->nr_rows, sizeof(*owners), compare_owner_pointers);
+		bsearch(&now, owners, before->nr_rows, sizeof(const struct usage_row *),
+			compare_owner_pointers);
 	struct rate_row *row = &rates->rows[rates->nr_rows];
 
 	if (!subtract_row(row, found ? *found : NULL, now))

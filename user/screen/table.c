@@ -92,14 +92,14 @@ static int compare_lines(const void *a, const void *b)
 /* Cutting may have made two names one. */
 static int tell_apart(struct line *lines, size_t count, const struct widths *w)
 {
-	struct line **sorted = calloc(count + 1, sizeof(*sorted));
+	struct line **sorted = calloc(count + 1, sizeof(struct line *));
 	unsigned int number = 1;
 
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = &lines[i];
-	qsort(sorted, count, sizeof(*sorted), compare_lines);
+	qsort(sorted, count, sizeof(struct line *), compare_lines);
 	for (size_t i = 0; i < count; i++) {
 		bool next_same = i + 1 < count && !compare_cells(sorted[i], sorted[i + 1]);
 
