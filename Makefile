@@ -26,6 +26,9 @@ OBJS  := $(SRCS:%.c=$(BUILD)/%.o)
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 GUEST := $(patsubst tests/guest/%.c,$(BUILD)/tests/guest/%,$(wildcard tests/guest/*.c))
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,\
+	$(filter-out %.bpf.c,$(wildcard tests/bench/*.c))) \
+	 $(BUILD)/tests/bench/empty.bpf.o
 
 .PHONY: all binary test unit guest-test bench demo check fuzz setup install clean
 .DELETE_ON_ERROR:
@@ -51,8 +54,8 @@ $(SKELETON): $(BUILD)/mlprof.bpf.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name mlprof_bpf > $@
 
 # User space. Only user/kernel may name libbpf, so only it waits for the skeleton.
-$(BUILD)/user/kernel/%.o: | $(SKELETON)
-$(BUILD)/asan/user/kernel/%.o: | $(SKELETON)
+KERNEL_SRCS := $(wildcard user/kernel/*.c)
+$(KERNEL_SRCS:%.c=$(BUILD)/%.o) $(KERNEL_SRCS:%.c=$(BUILD)/asan/%.o): | $(SKELETON)
 
 $(BUILD)/user/%.o: user/%.c
 	$(call say,CC,$<)mkdir -p $(@D)
@@ -68,16 +71,26 @@ $(BUILD)/asan/user/%.o: user/%.c
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(SRCS:%.c=$(BUILD)/asan/%.o)
 	$(call say,TEST,$<)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -I. $(CFLAGS) $(SANITIZE) -MMD -MP $^ $(LDFLAGS) $(LDLIBS) -lcmocka -o $@
+	$(Q)$(CC) $(CPPFLAGS) -I. $(CFLAGS) $(SANITIZE) -MMD -MP $(filter %.c %.o,$^) $(LDFLAGS) \
+		$(LDLIBS) -lcmocka -o $@
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SRCS)
 	$(call say,FUZZ,$<)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined $< \
 		$(filter-out user/kernel/% user/cmd/%,$(SRCS)) $(LDFLAGS) $(LDLIBS) -o $@
 
+# What runs in guests: workloads are static, so that a cgroup of theirs holds nothing else.
 $(BUILD)/tests/guest/%: tests/guest/%.c
 	$(call say,CC,$<)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) -static $< -o $@ -lpthread
+
+$(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call say,BPF,$<)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/tests/bench/%: tests/bench/%.c $(filter-out $(BUILD)/user/cmd/%,$(OBJS))
+	$(call say,CC,$<)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c %.o,$^) $(LDFLAGS) $(LDLIBS) -o $@
 
 unit: $(TESTS)
 	$(Q)scripts/run-unit $(TESTS)
@@ -86,7 +99,7 @@ test: setup
 	$(Q)scripts/test
 
 bench: setup
-	$(Q)$(MAKE) --no-print-directory binary >&2
+	$(Q)$(MAKE) --no-print-directory binary $(BENCH) >&2
 	$(Q)scripts/bench
 
 demo: setup

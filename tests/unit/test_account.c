@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The kernel's side of the account, compiled for the host: slots, eviction, moves of tasks between
+ * cgroups, clocks. What the emitting of slots and the overflow map do is played here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "bpf_on_host.h"
+#include "bpf/lib/account.bpf.h"
+#include "bpf/lib/hist.bpf.h"
+
+#define SLOTS ACCOUNT_SLOTS_MIN
+
+static struct account *account;
+static struct mlprof_usage emitted[4096], overflowed[4096];
+static size_t nr_emitted, nr_overflowed, ring_room, overflow_room;
+
+static struct account *account_of(u32 cpu)
+{
+	return cpu ? NULL : account;
+}
+
+static int emit_usage(u32 cpu, const struct mlprof_usage *usage)
+{
+	(void)cpu;
+	if (nr_emitted == ring_room)
+		return -1;
+	emitted[nr_emitted++] = *usage;
+	return 0;
+}
+
+static int overflow_add(const struct mlprof_usage *usage)
+{
+	if (nr_overflowed == overflow_room)
+		return -1;
+	overflowed[nr_overflowed++] = *usage;
+	return 0;
+}
+
+#include "bpf/lib/slots.bpf.h"
+
+static void *bpf_map_lookup_elem(void *map, const void *key);
+
+#define SEC(name)
+#define __uint(name, value) int name
+#define __type(name, value) value *name
+#define BPF_MAP_TYPE_ARRAY  0
+#include "bpf/lib/move.bpf.h"
+#include "bpf/lib/wait.bpf.h"
+
+static struct moves moves_map[64];
+
+static void *bpf_map_lookup_elem(void *map, const void *key)
+{
+	assert_ptr_equal(map, &moves);
+	return &moves_map[*(const u32 *)key];
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	account = calloc(1, ACCOUNT_BYTES(SLOTS));
+	memset(moves_map, 0, sizeof(moves_map));
+	memset(wait_left, 0, sizeof(wait_left));
+	nr_emitted = nr_overflowed = 0;
+	ring_room = overflow_room = 4096;
+	return account ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(account);
+	return 0;
+}
+
+static s64 charged(u64 cgroup)
+{
+	s64 sum = 0;
+
+	for (size_t i = 0; i < SLOTS; i++)
+		if (account->slots[i].cgroup == cgroup)
+			sum += account->slots[i].cpu_ns;
+	for (size_t i = 0; i < nr_emitted; i++)
+		if (emitted[i].cgroup == cgroup)
+			sum += emitted[i].cpu_ns;
+	for (size_t i = 0; i < nr_overflowed; i++)
+		if (overflowed[i].cgroup == cgroup)
+			sum += overflowed[i].cpu_ns;
+	return sum;
+}
+
+static void claims_are_found_again(void **state)
+{
+	(void)state;
+	for (u64 cgroup = 100; cgroup < 116; cgroup++)
+		account_charge(account, 0, cgroup, (s64)cgroup);
+	for (u64 cgroup = 100; cgroup < 116; cgroup++)
+		account_charge(account, 0, cgroup, 1);
+	for (u64 cgroup = 100; cgroup < 116; cgroup++)
+		assert_int_equal(charged(cgroup), cgroup + 1);
+	assert_int_equal(account->nr_dirty, 16);
+	assert_int_equal(account->evicted, 0);
+}
+
+static void no_time_is_lost_when_slots_run_out(void **state)
+{
+	s64 sum = 0;
+
+	(void)state;
+	for (u64 round = 0; round < 3; round++)
+		for (u64 cgroup = 2; cgroup < 1002; cgroup++)
+			account_charge(account, 0, cgroup, 7);
+	assert_true(account->evicted > 1000);
+	for (u64 cgroup = 2; cgroup < 1002; cgroup++)
+		sum += charged(cgroup);
+	assert_int_equal(sum, 3 * 1000 * 7);
+	assert_true(account->nr_dirty <= SLOTS);
+}
+
+static void a_full_ring_overflows_and_a_full_map_keeps_the_time(void **state)
+{
+	s64 sum = 0;
+
+	(void)state;
+	ring_room = 5;
+	overflow_room = 10;
+	for (u64 cgroup = 2; cgroup < 202; cgroup++) {
+		account_charge(account, 0, cgroup, 7);
+		account_slot(account, account_claim(0, cgroup))->wait_ns += 3;
+	}
+	assert_int_equal(nr_emitted, 5);
+	assert_int_equal(nr_overflowed, 10);
+	assert_int_equal(account->evicted, account->overflowed + 5);
+	assert_int_equal(account->overflowed, account->orphaned + 10);
+	for (u64 cgroup = 2; cgroup < 202; cgroup++)
+		sum += charged(cgroup);
+	assert_int_equal(sum + account->unattributed_ns, 200 * 7);
+	assert_int_equal(account->unattributed_wait_ns, account->orphaned * 3);
+}
+
+static void popping_empties_every_slot_once(void **state)
+{
+	(void)state;
+	for (u64 cgroup = 2; cgroup < 42; cgroup++)
+		account_charge(account, 0, cgroup, 9);
+	ring_room = 10;
+	while (account->nr_dirty && !account_pop(0))
+		;
+	assert_int_equal(nr_emitted, 10);
+	assert_int_equal(account->nr_dirty, 30);
+	ring_room = 4096;
+	while (account->nr_dirty && !account_pop(0))
+		;
+	for (u64 cgroup = 2; cgroup < 42; cgroup++)
+		assert_int_equal(charged(cgroup), 9);
+	for (size_t i = 0; i < SLOTS; i++)
+		assert_int_equal(account->slots[i].cgroup, MLPROF_CGROUP_NONE);
+}
+
+/* A slice of task 77 that began in cgroup 10 at clock 1000 with exec 500; mono is 5000 ahead. */
+static void begin_slice(void)
+{
+	account_start(account, 1000, 6000);
+	account->exec = 500;
+	account->cgroup = 10;
+}
+
+#define TASK_77 ((u64)77 << 32 | 77)
+
+static void a_slice_is_cut_at_each_move(void **state)
+{
+	(void)state;
+	begin_slice();
+	move_note(77, 6100, 590, 20);
+	move_note(77, 6200, 680, 10);
+	move_note(77, 6300, 800, 30);
+	account_settle(0, 1500, 1000, 30, TASK_77);
+	assert_int_equal(charged(10), 90 + 120);
+	assert_int_equal(charged(20), 90);
+	assert_int_equal(account->exec, 800);
+	assert_int_equal(account->cgroup, 30);
+	assert_int_equal(account->moves_unknown, 0);
+}
+
+static void a_move_before_the_slice_is_not_its_business(void **state)
+{
+	(void)state;
+	move_note(77, 5900, 400, 10);
+	begin_slice();
+	account_settle(0, 1500, 1000, 10, TASK_77);
+	assert_int_equal(account->exec, 500);
+	assert_int_equal(account->nr_dirty, 0);
+}
+
+static void a_thread_is_cut_when_its_group_moved(void **state)
+{
+	(void)state;
+	begin_slice();
+	move_note(77, 6200, 123456, 20);
+	/* Thread 78 of group 77 ran all of 1000 to 1500; the move was at 1200 by its clock. */
+	account_settle(0, 1500, 1000, 20, (u64)77 << 32 | 78);
+	assert_int_equal(charged(10), 200);
+	assert_int_equal(account->exec, 700);
+}
+
+static void a_move_at_an_unknown_time_is_counted(void **state)
+{
+	(void)state;
+	begin_slice();
+	account_settle(0, 1500, 1000, 20, TASK_77);
+	assert_int_equal(charged(10), 500);
+	assert_int_equal(account->exec, 1000);
+	assert_int_equal(account->cgroup, 20);
+	assert_int_equal(account->moves_unknown, 1);
+}
+
+static void more_moves_than_are_kept_lose_no_time(void **state)
+{
+	s64 sum = 0;
+
+	(void)state;
+	begin_slice();
+	for (u32 i = 1; i <= 3 * MOVES_KEPT; i++)
+		move_note(77, 6000 + i, 500 + i, 10 + i % 5);
+	account_settle(0, 2000, 1500, 10 + 3 * MOVES_KEPT % 5, TASK_77);
+	for (u64 cgroup = 10; cgroup < 15; cgroup++)
+		sum += charged(cgroup);
+	assert_int_equal(sum, account->exec - 500);
+	assert_int_equal(account->exec, 500 + 3 * MOVES_KEPT);
+}
+
+static void buckets_are_closed_above(void **state)
+{
+	(void)state;
+	assert_int_equal(hist_bucket(0), 0);
+	assert_int_equal(hist_bucket(1), 0);
+	for (u32 k = 0; k < 25; k++) {
+		u64 bound = 1000ULL << k;
+
+		assert_int_equal(hist_bucket(bound), k);
+		assert_int_equal(hist_bucket(bound + 1), k + 1);
+		if (k)
+			assert_int_equal(hist_bucket(bound - 1), k);
+	}
+	assert_int_equal(hist_bucket(~0ULL), MLPROF_HIST_BUCKETS - 1);
+}
+
+static void waits_before_a_move_are_told_by_task(void **state)
+{
+	(void)state;
+	wait_leave(77, 1000);
+	assert_int_equal(wait_before_move(77, 1000), 0);
+	assert_int_equal(wait_before_move(77, 1250), 250);
+	/* Another task in the same entry, in either order of their delays: not known. */
+	assert_true(wait_before_move(77 + WAIT_ENTRIES, 0) >= WAIT_LONGEST);
+	assert_true(wait_before_move(77 + WAIT_ENTRIES, ~0ULL >> 20) >= WAIT_LONGEST);
+	wait_leave(77 + 63 * WAIT_ENTRIES, 5);
+	assert_true(wait_before_move(77, 1250) >= WAIT_LONGEST);
+	/* Delays of hours. */
+	wait_leave(9, 1ULL << 45);
+	assert_int_equal(wait_before_move(9, (1ULL << 45) + 9), 9);
+}
+
+static void every_small_pid_has_an_entry_of_its_own(void **state)
+{
+	static bool taken[WAIT_ENTRIES];
+
+	(void)state;
+	for (u32 pid = 0; pid < WAIT_ENTRIES; pid++) {
+		size_t entry = (size_t)(wait_entry(pid) - (u64 *)wait_left);
+
+		assert_false(taken[entry]);
+		taken[entry] = true;
+		if (pid)
+			assert_true(labs((long)entry -
+					 (long)(wait_entry(pid - 1) - (u64 *)wait_left)) >= 8);
+	}
+}
+
+static void clocks_are_compared_down_at_once_and_up_slowly(void **state)
+{
+	(void)state;
+	account_start(account, 1000, 6000);
+	account->clock = 2000;
+	account_compare_clocks(account, 6900);
+	assert_int_equal(account->mono_ahead, 4900);
+	account_compare_clocks(account, 6940);
+	assert_int_equal(account->mono_ahead, 4910);
+}
+
+static void a_dead_cpu_was_idle_to_its_end(void **state)
+{
+	(void)state;
+	account_start(account, 1000, 6000);
+	account_stop(account, 6700);
+	assert_int_equal(account->idle_ns, 700);
+	assert_int_equal(account->elapsed_ns, 700);
+	account_stop(account, 9999);
+	assert_int_equal(account->elapsed_ns, 700);
+	account_start(account, 5000, 10000);
+	account_stop(account, 10001);
+	assert_int_equal(account->elapsed_ns, 701);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(claims_are_found_again),
+		TEST(no_time_is_lost_when_slots_run_out),
+		TEST(a_full_ring_overflows_and_a_full_map_keeps_the_time),
+		TEST(popping_empties_every_slot_once),
+		TEST(a_slice_is_cut_at_each_move),
+		TEST(a_move_before_the_slice_is_not_its_business),
+		TEST(a_thread_is_cut_when_its_group_moved),
+		TEST(a_move_at_an_unknown_time_is_counted),
+		TEST(more_moves_than_are_kept_lose_no_time),
+		TEST(buckets_are_closed_above),
+		TEST(waits_before_a_move_are_told_by_task),
+		TEST(every_small_pid_has_an_entry_of_its_own),
+		TEST(clocks_are_compared_down_at_once_and_up_slowly),
+		TEST(a_dead_cpu_was_idle_to_its_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Cgroup paths to owners, and the table of owners: learning, dying, forgetting, being full. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/idmap.h"
+#include "owner/owners.h"
+#include "owner/path.h"
+
+#define UID  "20df4c7b-4d2a-4fe1-a997-385a170b66be"
+#define UID_ "20df4c7b_4d2a_4fe1_a997_385a170b66be"
+#define HASH "977420b36e1cda63c353db042c373d21"
+#define ID   "c71fc11fa90fc85555d5ca80efe10b690ca916a307b193ffb2f99c445b82942b"
+#define ID2  "19324e87b398eeed2b32b1a7dc8b6aa09d4d3fb73ffc10825601127ea4b9b752"
+
+static const struct {
+	const char *path, *pod, *container, *unit;
+} paths[] = {
+	{"/kubepods/burstable/pod" UID "/" ID, UID, ID, ""},
+	{"/kubepods/pod" UID, UID, "", ""},
+	{"/kubepods/besteffort/pod" UID "/" ID "/init", UID, ID, ""},
+	{"/kubepods/burstable/pod" HASH "/" ID, HASH, ID, ""},
+	{"/kubepods.slice/kubepods-pod" UID_ ".slice/cri-containerd-" ID ".scope", UID, ID, ""},
+	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/crio-" ID
+	 ".scope/container",
+	 UID, ID, ""},
+	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_
+	 ".slice/crio-conmon-" ID ".scope",
+	 UID, "", ""},
+	{"/system.slice/containerd.service/kubepods-burstable-pod" UID_ ".slice:cri-containerd:" ID,
+	 UID, ID, ""},
+	{"/system.slice/docker-" ID2 ".scope/kubepods/besteffort/pod" UID "/" ID, UID, ID, ""},
+	{"/kubepods/pod" UID "/short", UID, "", ""},
+	{"/system.slice/ssh.service", "", "", "ssh.service"},
+	{"/system.slice/docker-" ID ".scope", "", "", "docker-" ID ".scope"},
+	{"/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.scope", "", "",
+	 "app-x.scope"},
+	{"/user.slice/user-1000.slice", "", "", "user.slice"},
+	{"/init.scope", "", "", "init.scope"},
+	{"/a/b/c", "", "", "a"},
+	{"/", "", "", "/"},
+	{"", "", "", "/"},
+	{"///", "", "", "/"},
+	{"/pod-x/podd/pod" UID "0", "", "", "pod-x"},
+	{"/kubepods/pod" HASH "0/x", "", "", "kubepods"},
+};
+
+static void paths_tell_their_owner(void **state)
+{
+	struct path_owner owner;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		owner_of_path(paths[i].path, &owner);
+		assert_string_equal(owner.pod_uid, paths[i].pod);
+		assert_string_equal(owner.container, paths[i].container);
+		assert_string_equal(owner.unit, paths[i].unit);
+		assert_int_equal(owner.is_pod, paths[i].pod[0] != 0);
+	}
+}
+
+static void a_segment_longer_than_a_name_is_cut(void **state)
+{
+	struct path_owner owner;
+	char path[4096];
+
+	(void)state;
+	memset(path, 'x', sizeof(path) - 1);
+	path[0] = '/';
+	path[sizeof(path) - 1] = 0;
+	owner_of_path(path, &owner);
+	assert_int_equal(strlen(owner.unit), OWNER_UNIT_MAX - 1);
+}
+
+static const struct hierarchy nowhere = {.root = "/nowhere", .root_fd = -1};
+
+static struct owners *new_owners(size_t max)
+{
+	struct owners_options options = {&nowhere, max, 100};
+	struct owners *owners = owners_new(&options);
+
+	assert_non_null(owners);
+	return owners;
+}
+
+static void ignore_owner(void *context, uint32_t owner)
+{
+	(void)owner;
+	++*(int *)context;
+}
+
+static void cgroups_of_one_container_share_an_owner(void **state)
+{
+	struct owners *owners = new_owners(10);
+	uint32_t a, b;
+
+	(void)state;
+	owners_made(owners, 5, "/kubepods/pod" UID "/" ID);
+	owners_made(owners, 6, "/kubepods/pod" UID "/" ID "/init");
+	owners_made(owners, 7, "/kubepods/pod" UID "/" ID2);
+	a = owners_find(owners, 5);
+	b = owners_find(owners, 7);
+	assert_int_equal(owners_find(owners, 6), a);
+	assert_int_not_equal(a, b);
+	assert_string_equal(owners_at(owners, a)->pod, UID);
+	assert_string_equal(owners_at(owners, b)->container, ID2);
+	assert_int_equal(owners_find(owners, 8), OWNER_NONE);
+	assert_int_equal(owners_resolve(owners, 8), OWNER_NONE);
+	owners_free(owners);
+}
+
+static void the_dead_are_kept_for_a_time(void **state)
+{
+	struct owners *owners = new_owners(10);
+	int gone = 0;
+	uint32_t a;
+
+	(void)state;
+	owners_made(owners, 5, "/a/x.service");
+	owners_made(owners, 6, "/b/x.service");
+	a = owners_find(owners, 5);
+	owners_removed(owners, 5, 1000);
+	owners_removed(owners, 5, 1050);
+	owners_expire(owners, 1099, ignore_owner, &gone);
+	assert_int_equal(owners_find(owners, 5), a);
+	owners_expire(owners, 1100, ignore_owner, &gone);
+	assert_int_equal(owners_find(owners, 5), OWNER_NONE);
+	assert_int_equal(gone, 0);
+	owners_removed(owners, 6, 2000);
+	owners_expire(owners, 2100, ignore_owner, &gone);
+	assert_int_equal(gone, 1);
+	assert_null(owners_at(owners, a));
+	owners_free(owners);
+}
+
+static void what_does_not_fit_is_other(void **state)
+{
+	struct owners *owners = new_owners(2);
+	char path[32];
+	int gone = 0;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		snprintf(path, sizeof(path), "/%d.service", i);
+		owners_made(owners, 10 + (uint64_t)i, path);
+	}
+	assert_int_equal(owners_dropped(owners), 3);
+	assert_string_equal(owners_at(owners, owners_find(owners, 14))->unit, "other");
+	owners_removed(owners, 14, 0);
+	owners_removed(owners, 10, 0);
+	owners_expire(owners, 1000, ignore_owner, &gone);
+	assert_int_equal(gone, 1);
+	owners_made(owners, 20, "/new.service");
+	assert_string_equal(owners_at(owners, owners_find(owners, 20))->unit, "new.service");
+	owners_free(owners);
+}
+
+static void many_come_and_go(void **state)
+{
+	struct owners *owners = new_owners(1000);
+	char path[64];
+	int gone = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < 20000; i++) {
+		snprintf(path, sizeof(path), "/u%u.service", (unsigned int)(i % 700));
+		owners_made(owners, i + 2, path);
+		if (i >= 500)
+			owners_removed(owners, i - 500 + 2, i);
+		owners_expire(owners, i, ignore_owner, &gone);
+		assert_int_not_equal(owners_find(owners, i + 2), OWNER_NONE);
+	}
+	assert_int_equal(owners_find(owners, 2), OWNER_NONE);
+	assert_int_equal(owners_dropped(owners), 0);
+	assert_true(gone > 15000);
+	owners_free(owners);
+}
+
+static void idmap_agrees_with_an_array(void **state)
+{
+	static uint32_t truth[512];
+	struct idmap map = {0};
+	uint32_t value, random = 1;
+
+	(void)state;
+	memset(truth, 0xff, sizeof(truth));
+	for (int i = 0; i < 200000; i++) {
+		uint32_t key = (random = random * 1664525 + 1013904223) >> 23;
+
+		if (random & 1 << 10) {
+			assert_int_equal(idmap_remove(&map, key), truth[key] != UINT32_MAX);
+			truth[key] = UINT32_MAX;
+		} else {
+			truth[key] = (uint32_t)i;
+			assert_int_equal(idmap_put(&map, key, truth[key]), 0);
+		}
+		key = random >> 3 & 511;
+		assert_int_equal(idmap_get(&map, key, &value), truth[key] != UINT32_MAX);
+		if (truth[key] != UINT32_MAX)
+			assert_int_equal(value, truth[key]);
+	}
+	idmap_free(&map);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths_tell_their_owner),
+		cmocka_unit_test(a_segment_longer_than_a_name_is_cut),
+		cmocka_unit_test(cgroups_of_one_container_share_an_owner),
+		cmocka_unit_test(the_dead_are_kept_for_a_time),
+		cmocka_unit_test(what_does_not_fit_is_other),
+		cmocka_unit_test(many_come_and_go),
+		cmocka_unit_test(idmap_agrees_with_an_array),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
