@@ -26,163 +26,205 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u32 possible_cpus = 1;
 
-#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+
+/*
+ * Has clang do first what stands first. Left to itself it loads early, runs out of registers and
+ * saves them: 10 instructions per switch.
+ */
+#define in_this_order() asm volatile("" ::: "memory")
 
 /* Whether the hierarchy is a v1 one. Written before load. */
 const volatile bool cgroup_v1 = false;
 
 /*
- * Kernel threads of the root cgroup are the kernel; what else is in it is a cgroup like any.
- *
- * Here and below, `general` is a constant: false in the program for cgroup v2 on a kernel that does
- * not know interrupt time, which so has no such question on its way, true in the one for the rest.
+ * Whose account a task is on. Kernel threads of the root cgroup are the kernel, and the others of
+ * it have a name of their own, so that no slot is ever the root's and switch_common() need not ask.
  */
-static __always_inline u64 task_cgroup(struct task_struct *task, bool general)
+static __always_inline u64 task_cgroup(struct task_struct *task)
 {
-	u64 cgroup = cset_cgroup(task->cgroups, general && cgroup_v1);
+	u64 cgroup = cset_cgroup(task->cgroups, cgroup_v1);
 
-	if (unlikely(cgroup == MLPROF_CGROUP_ROOT)) {
-		if (task->flags & PF_KTHREAD)
-			cgroup = MLPROF_CGROUP_KERNEL;
-		/* Or clang has the constant ready in a register for every task. */
-		asm volatile("" : "+r"(cgroup));
-	}
-	return cgroup;
+	if (cgroup != MLPROF_CGROUP_ROOT)
+		return cgroup;
+	return task->flags & PF_KTHREAD ? MLPROF_CGROUP_KERNEL : MLPROF_CGROUP_ROOT_TASKS;
 }
 
-/* A flush or a move of the task has closed part of its slice, or may have: find the slot anew. */
-static __always_inline u32 leave_slowly(struct account *a, struct task_struct *prev, u64 clock,
-					bool general)
+/* The slice of prev ends: how long it ran, and why it leaves. */
+static __always_inline void end_slice(struct account *a, struct mlprof_usage *usage, u64 clock,
+				      u64 ran, bool preempt, bool running)
 {
-	u64 cgroup = task_cgroup(prev, general);
-	u32 cpu = bpf_get_smp_processor_id();
+	usage->cpu_ns += ran;
+	a->clock = clock;
+	if (preempt || running)
+		usage->switches[MLPROF_SWITCH_PREEMPTED]++;
+	else
+		usage->switches[MLPROF_SWITCH_VOLUNTARY]++;
+}
 
-	account_settle(cpu, clock, prev->se.sum_exec_runtime, cgroup,
-		       (u64)prev->tgid << 32 | (u32)prev->pid);
-	return account_claim(cpu, cgroup);
+static __always_inline void begin_slice(struct account *a, struct task_struct *next, u32 slot)
+{
+	a->slot = slot;
+	a->cset = (u64)next->cgroups;
+	a->exec = next->se.sum_exec_runtime;
+}
+
+/*
+ * A wait that is long, or that is none: what came before a move is not known, or the task was never
+ * queued, and then its wait seems to have begun when the machine started. ~0 if there was no wait.
+ */
+static __always_inline u64 doubtful_wait(struct account *a, struct task_struct *next, u64 queued,
+					 u64 before)
+{
+	if (!next->sched_info.last_queued)
+		return ~0ULL;
+	if (before < WAIT_LONGEST)
+		return queued + before;
+	if (next->sched_info.pcount) {
+		a->waits_unknown++;
+		return queued;
+	}
+	/* The first time on a CPU: all of run_delay is from before. */
+	return queued + next->sched_info.run_delay;
+}
+
+/* `queued` is how long the task has been on the queue that it was taken from. */
+static __always_inline void count_wait(struct account *a, struct mlprof_usage *usage,
+				       struct task_struct *next, u64 queued)
+{
+	u64 before = wait_before_move(next->pid, next->sched_info.run_delay);
+	u64 wait = queued + before;
+
+	/* Whatever is wrong makes it long, and most waits are not. */
+	if (unlikely(wait > HIST_BOUND(15))) {
+		wait = doubtful_wait(a, next, queued, before);
+		if (wait == ~0ULL)
+			return;
+	}
+	usage->wait_ns += wait;
+	usage->wait_hist[hist_bucket(wait)]++;
 }
 
 /* Closes the slice of a task. The first one on a CPU that was not watched is not ours to close. */
-static __always_inline void leave_task(struct account *a, struct task_struct *prev, u64 clock,
-				       bool preempt, bool general)
+static __always_inline void leave_task(struct account *a, u32 cpu, struct task_struct *prev,
+				       u64 clock, bool preempt)
 {
-	u64 exec = prev->se.sum_exec_runtime, taken = clock - a->clock - (exec - a->exec);
-	struct mlprof_usage *usage;
+	u64 exec = prev->se.sum_exec_runtime, cgroup = task_cgroup(prev);
 	u32 slot = a->slot;
 
 	wait_leave(prev->pid, prev->sched_info.run_delay);
-	if (unlikely(taken)) {
-		if (!a->clock)
-			return account_start(a, clock, bpf_ktime_get_ns());
-		a->irq_steal_ns += taken;
+	if (!a->clock)
+		return account_start(a, clock, bpf_ktime_get_ns());
+	a->irq_steal_ns += clock - a->clock - (exec - a->exec);
+	/* A flush or a move of the task has closed part of the slice, or may have. */
+	if (a->cset != (u64)prev->cgroups) {
+		account_settle(cpu, clock, exec, cgroup, (u64)prev->tgid << 32 | (u32)prev->pid);
+		slot = account_claim(cpu, cgroup);
 	}
-	if (unlikely(a->cset != (u64)prev->cgroups))
-		slot = leave_slowly(a, prev, clock, general);
-	usage = account_slot(a, slot);
-	usage->cpu_ns += exec - a->exec;
-	if (preempt || task_is_running(prev))
-		usage->preempted++;
-	else
-		usage->voluntary++;
-	a->clock = clock;
+	end_slice(a, account_slot(a, slot), clock, exec - a->exec, preempt, task_is_running(prev));
 }
 
-static __always_inline void leave_idle(struct account *a, struct task_struct *idle, u64 clock,
-				       bool general)
+static __always_inline void leave_idle(struct account *a, struct task_struct *idle, u64 clock)
 {
 	u64 taken = 0;
 
 	if (!a->clock)
 		return account_start(a, clock, bpf_ktime_get_ns());
-	if (general && irq_time_is_known())
+	if (irq_time_is_known())
 		taken = rq_irq_time(rq_of(idle)) - a->irq_before;
 	a->irq_steal_ns += taken;
 	a->idle_ns += clock - a->clock - taken;
 	a->clock = clock;
 }
 
-/*
- * What a task waited before a move, when nothing is known of the last time it left a CPU. The first
- * time on a CPU, all of run_delay is from before this moment.
- */
-static __always_inline u64 wait_unknown(struct account *a, struct task_struct *next)
+static __always_inline void enter_task(struct account *a, u32 cpu, struct task_struct *next,
+				       u64 clock)
 {
-	if (!next->sched_info.pcount)
-		return next->sched_info.run_delay;
-	a->waits_unknown++;
-	return 0;
+	u64 cgroup = task_cgroup(next);
+	u32 slot = account_claim(cpu, cgroup);
+
+	if (a->mono_stale)
+		account_compare_clocks(a, bpf_ktime_get_ns());
+	begin_slice(a, next, slot);
+	count_wait(a, account_slot(a, slot), next, clock - next->sched_info.last_queued);
 }
 
-static __always_inline void count_wait(struct account *a, struct mlprof_usage *usage,
-				       struct task_struct *next, u64 clock, u64 queued)
+/* A switch of any kind, on any kernel. */
+static __noinline int switch_any(struct account *a, struct task_struct *prev,
+				 struct task_struct *next, bool preempt)
 {
-	u64 wait = wait_before_move(next->pid, next->sched_info.run_delay);
+	u64 clock = switch_clock(prev, next);
+	u32 cpu = bpf_get_smp_processor_id();
 
-	if (unlikely(wait >= WAIT_LONGEST))
-		wait = wait_unknown(a, next);
-	wait += clock - queued;
-	/* A task that never queued did not wait. Nor was the machine up for so short a time. */
-	if (unlikely(wait > HIST_BOUND(15)) && !queued)
-		return;
-	usage->wait_ns += wait;
-	usage->wait_hist[hist_bucket(wait)]++;
-}
-
-static __always_inline void enter_task(struct account *a, struct task_struct *next, u64 clock,
-				       bool general)
-{
-	u64 cgroup = task_cgroup(next, general), queued = next->sched_info.last_queued;
-	u32 slot = account_home(cgroup);
-	struct mlprof_usage *usage = account_slot(a, slot);
-
-	if (unlikely(usage->cgroup != cgroup)) {
-		slot = account_claim(bpf_get_smp_processor_id(), cgroup);
-		usage = account_slot(a, slot);
-		if (a->mono_stale)
-			account_compare_clocks(a, bpf_ktime_get_ns());
-	}
-	a->slot = slot;
-	a->cgroup = cgroup;
-	a->cset = (u64)next->cgroups;
-	a->exec = next->se.sum_exec_runtime;
-	count_wait(a, usage, next, clock, queued);
-}
-
-static __always_inline int account_switch(struct task_struct *prev, struct task_struct *next,
-					  bool preempt, bool general)
-{
-	struct account *a = account_of(bpf_get_smp_processor_id());
-	u64 clock;
-
-	if (unlikely(!a))
-		return 0;
-	if (unlikely(!next->pid)) {
-		clock = switch_clock(next, prev, general);
-		leave_task(a, prev, clock, preempt, general);
-		if (general && irq_time_is_known())
-			a->irq_before = rq_irq_time(rq_of(next));
-		return 0;
-	}
-	clock = switch_clock(next, next, general);
-	if (likely(prev->pid))
-		leave_task(a, prev, clock, preempt, general);
+	if (prev->pid)
+		leave_task(a, cpu, prev, clock, preempt);
 	else
-		leave_idle(a, prev, clock, general);
-	enter_task(a, next, clock, general);
+		leave_idle(a, prev, clock);
+	if (next->pid)
+		enter_task(a, cpu, next, clock);
+	else if (irq_time_is_known())
+		a->irq_before = rq_irq_time(rq_of(next));
 	return 0;
 }
 
+/*
+ * The switch that most are: from task to task, both with a slot at home, on cgroup v2 and a kernel
+ * that keeps no interrupt time apart. Whatever is otherwise goes to switch_any(), before anything
+ * has been changed but what that does again.
+ */
+static __always_inline int switch_common(struct account *a, struct task_struct *prev,
+					 struct task_struct *next, bool preempt)
+{
+	u64 cgroup, clock, ran;
+	struct mlprof_usage *to;
+	u32 slot;
+
+	if (unlikely(!prev->pid || !next->pid || a->cset != (u64)prev->cgroups))
+		goto uncommon;
+	wait_leave(prev->pid, prev->sched_info.run_delay);
+	in_this_order();
+	cgroup = next->cgroups->dfl_cgrp->kn->id;
+	slot = account_home(cgroup);
+	to = account_slot(a, slot);
+	if (unlikely(to->cgroup != cgroup))
+		goto uncommon;
+	in_this_order();
+	clock = next->se.exec_start;
+	ran = prev->se.sum_exec_runtime - a->exec;
+	if (unlikely(clock - a->clock != ran))
+		goto uncommon;
+	end_slice(a, account_slot(a, a->slot), clock, ran, preempt, !prev->__state);
+	in_this_order();
+	begin_slice(a, next, slot);
+	count_wait(a, to, next, clock - next->sched_info.last_queued);
+	return 0;
+uncommon:
+	return switch_any(a, prev, next, preempt);
+}
+
+/* Of the next two one is loaded; user/kernel/probe.c knows which. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	return account_switch(prev, next, preempt, false);
+	struct account *a = account_of(bpf_get_smp_processor_id());
+
+	return a ? switch_common(a, prev, next, preempt) : 0;
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch_general, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	return account_switch(prev, next, preempt, true);
+	struct account *a = account_of(bpf_get_smp_processor_id());
+
+	return a ? switch_any(a, prev, next, preempt) : 0;
+}
+
+/* A new task has waited for nothing yet, whatever the last one with its pid has left behind. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	wait_leave(child->pid, 0);
+	return 0;
 }
 
 /* What a flush comes back with. */
@@ -203,7 +245,7 @@ static __always_inline u64 read_task_cgroup(struct task_struct *task)
 
 	if (cgroup == MLPROF_CGROUP_ROOT && BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return MLPROF_CGROUP_KERNEL;
-	return cgroup;
+	return cgroup == MLPROF_CGROUP_ROOT ? MLPROF_CGROUP_ROOT_TASKS : cgroup;
 }
 
 /* Charges the running task up to now: what the kernel has counted and what has come since. */

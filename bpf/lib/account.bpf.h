@@ -19,13 +19,16 @@
 #define ACCOUNT_SLOTS_MAX 4096
 #define ACCOUNT_SLOTS_MIN 64
 
+/* The running slice goes on since a flush has taken its slot. */
+#define ACCOUNT_NO_SLOT (~0U)
+
 struct account {
 	/* The running slice. */
 	u64 clock;	/* rq clock when it began or was last closed; 0: this CPU is not watched */
 	u64 exec;	/* se.sum_exec_runtime of its task then */
-	u64 cset;	/* css_set of its task then; 0: `slot` may not be used */
-	u64 cgroup;	/* cgroup of its task then */
-	u32 slot;	/* where that cgroup is */
+	u64 cset;	/* css_set of its task then; 0: look where the task is now */
+	u64 cgroup;	/* cgroup of its task then, if `slot` is ACCOUNT_NO_SLOT */
+	u32 slot;	/* else the slot of that cgroup */
 	u32 nr_dirty;	/* entries of `dirty` */
 	u64 irq_before; /* idle slice: interrupt and steal time of this CPU when it began */
 	s64 idle_ns;
@@ -73,6 +76,7 @@ static __always_inline void account_start(struct account *a, u64 clock, u64 mono
 {
 	a->clock = clock;
 	a->cset = 0;
+	a->slot = ACCOUNT_NO_SLOT;
 	a->mono = mono;
 	a->mono_ahead = mono - clock;
 }

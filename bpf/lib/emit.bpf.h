@@ -48,8 +48,8 @@ static __noinline int overflow_add(const struct mlprof_usage *usage)
 		return -1;
 	__sync_fetch_and_add(&sum->cpu_ns, usage->cpu_ns);
 	__sync_fetch_and_add(&sum->wait_ns, usage->wait_ns);
-	__sync_fetch_and_add(&sum->voluntary, usage->voluntary);
-	__sync_fetch_and_add(&sum->preempted, usage->preempted);
+	__sync_fetch_and_add(&sum->switches[0], usage->switches[0]);
+	__sync_fetch_and_add(&sum->switches[1], usage->switches[1]);
 	for (u32 i = 0; i < MLPROF_HIST_BUCKETS; i++)
 		__sync_fetch_and_add(&sum->wait_hist[i], usage->wait_hist[i]);
 	return 0;

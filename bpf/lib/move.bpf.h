@@ -94,6 +94,9 @@ __noinline int account_settle(u32 cpu, u64 clock, u64 exec, u64 cgroup, u64 tgid
 
 	if (!a)
 		return 0;
+	if (a->slot != ACCOUNT_NO_SLOT)
+		a->cgroup = account_slot(a, a->slot)->cgroup;
+	a->slot = ACCOUNT_NO_SLOT;
 	for (u32 i = 0; m && i < MOVES_KEPT && first + i < m->nr; i++) {
 		const struct move *move = &m->kept[(first + i) & (MOVES_KEPT - 1)];
 		u64 moved = move->mono - a->mono_ahead;

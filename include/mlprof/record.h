@@ -14,10 +14,11 @@
  */
 #define MLPROF_HIST_BUCKETS 26
 
-/* Cgroup ids that no cgroup has: kernfs starts at 1, which is the root. */
-#define MLPROF_CGROUP_NONE 0ULL /* an empty slot */
-#define MLPROF_CGROUP_ROOT 1ULL
-#define MLPROF_CGROUP_KERNEL (~0ULL) /* kernel threads that live in the root cgroup */
+/* Kernfs starts at 1, which is the root. The others are ids that no cgroup has. */
+#define MLPROF_CGROUP_NONE	 0ULL /* an empty slot */
+#define MLPROF_CGROUP_ROOT	 1ULL
+#define MLPROF_CGROUP_KERNEL	 (~0ULL) /* kernel threads that live in the root cgroup */
+#define MLPROF_CGROUP_ROOT_TASKS (~1ULL) /* the other tasks of the root cgroup */
 
 /* Longest cgroup path that an event carries, with the NUL; a longer one is cut and marked. */
 #define MLPROF_CGROUP_PATH_MAX 4096
@@ -33,19 +34,24 @@ struct mlprof_record_header {
 	__u32 cpu;  /* the CPU the record is about; its ring carries it */
 };
 
+/* Why a task left the CPU: it went to sleep, or it could have gone on. */
+enum mlprof_switch {
+	MLPROF_SWITCH_VOLUNTARY = 0,
+	MLPROF_SWITCH_PREEMPTED = 1,
+};
+
 /*
- * What one cgroup used on one CPU. Also the layout of a slot of the account (bpf/lib/account.bpf.h),
- * so that writing a slot out is one copy.
+ * What one cgroup used on one CPU. Also the layout of a slot of the account
+ * (bpf/lib/account.bpf.h), so that writing a slot out is one copy.
  *
  * Times are signed: a flush estimates how far the running slice has come, and the switch that ends
  * the slice takes back what the estimate had too much, a microsecond or so.
  */
 struct mlprof_usage {
-	__u64 cgroup;	 /* cgroup id (inode of its directory), or one of MLPROF_CGROUP_* */
-	__s64 cpu_ns;	 /* time on the CPU, as in cpu.stat: se.sum_exec_runtime */
-	__s64 wait_ns;	 /* time runnable and not running, as in schedstat: sched_info */
-	__u32 voluntary; /* switches away because the task went to sleep */
-	__u32 preempted; /* switches away although the task could have gone on */
+	__u64 cgroup;	   /* cgroup id (inode of its directory), or one of MLPROF_CGROUP_* */
+	__s64 cpu_ns;	   /* time on the CPU, as in cpu.stat: se.sum_exec_runtime */
+	__s64 wait_ns;	   /* time runnable and not running, as in schedstat: sched_info */
+	__u32 switches[2]; /* away from a task, by enum mlprof_switch */
 	__u32 wait_hist[MLPROF_HIST_BUCKETS];
 };
 
@@ -60,19 +66,19 @@ struct mlprof_record_usage {
  */
 struct mlprof_record_cpu {
 	struct mlprof_record_header header;
-	__u64 mono_ns;		/* CLOCK_MONOTONIC at which the interval ended */
-	__s64 elapsed_ns;	/* length of the interval by CLOCK_MONOTONIC */
-	__s64 idle_ns;		/* the idle task ran */
-	__s64 irq_steal_ns;	/* interrupts and a hypervisor took it from whoever ran */
-	__s64 unattributed_ns;	/* on-CPU time whose cgroup was lost */
+	__u64 mono_ns;		    /* CLOCK_MONOTONIC at which the interval ended */
+	__s64 elapsed_ns;	    /* length of the interval by CLOCK_MONOTONIC */
+	__s64 idle_ns;		    /* the idle task ran */
+	__s64 irq_steal_ns;	    /* interrupts and a hypervisor took it from whoever ran */
+	__s64 unattributed_ns;	    /* on-CPU time whose cgroup was lost */
 	__u64 unattributed_wait_ns; /* run-queue wait whose cgroup was lost */
-	__u32 evicted;		/* slots written out early because another cgroup needed them */
-	__u32 overflowed;	/* of those, slots that went to the overflow map: ring full */
-	__u32 orphaned;		/* of those, slots whose time became unattributed: map full too */
-	__u32 waits_unknown;	/* waits of tasks whose earlier wait elsewhere was not known */
-	__u32 moves_unknown;	/* slices whose task changed cgroup at an unknown moment */
-	__u32 events_lost;	/* event records that found the ring full */
-	__u64 ring_used_bytes;	/* bytes waiting in this CPU's ring, this record not counted */
+	__u32 evicted;		    /* slots written out early because another cgroup needed them */
+	__u32 overflowed;	    /* of those, slots that went to the overflow map: ring full */
+	__u32 orphaned;	       /* of those, slots whose time became unattributed: map full too */
+	__u32 waits_unknown;   /* waits of tasks whose earlier wait elsewhere was not known */
+	__u32 moves_unknown;   /* slices whose task changed cgroup at an unknown moment */
+	__u32 events_lost;     /* event records that found the ring full */
+	__u64 ring_used_bytes; /* bytes waiting in this CPU's ring, this record not counted */
 };
 
 enum mlprof_cgroup_op {
@@ -83,10 +89,10 @@ enum mlprof_cgroup_op {
 /* A cgroup was made or removed. The path follows, NUL-terminated, path_bytes long with the NUL. */
 struct mlprof_record_cgroup {
 	struct mlprof_record_header header;
-	__u64 cgroup;	 /* cgroup id */
-	__u32 op;	 /* enum mlprof_cgroup_op */
+	__u64 cgroup; /* cgroup id */
+	__u32 op;     /* enum mlprof_cgroup_op */
 	__u32 path_bytes;
-	char path[];	 /* from the root of its hierarchy, "/kubepods/..." */
+	char path[]; /* from the root of its hierarchy, "/kubepods/..." */
 };
 
 _Static_assert(sizeof(struct mlprof_record_header) == 8, "header");

@@ -25,7 +25,7 @@ static int forbid(unsigned int command, unsigned int error)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog filter = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+	struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
 }

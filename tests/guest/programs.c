@@ -18,7 +18,7 @@ static long bpf(int cmd, union bpf_attr *attr)
 
 static const char *name_of(uint32_t id, struct bpf_prog_info *info)
 {
-	union bpf_attr attr = { .prog_id = id };
+	union bpf_attr attr = {.prog_id = id};
 	int fd = bpf(BPF_PROG_GET_FD_BY_ID, &attr);
 
 	if (fd < 0)
@@ -36,7 +36,7 @@ static const char *name_of(uint32_t id, struct bpf_prog_info *info)
 
 int main(void)
 {
-	union bpf_attr attr = { .start_id = 0 };
+	union bpf_attr attr = {.start_id = 0};
 	struct bpf_prog_info info;
 
 	while (!bpf(BPF_PROG_GET_NEXT_ID, &attr)) {

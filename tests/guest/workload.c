@@ -35,7 +35,6 @@
 
 #define MS	  1000000LL
 #define SEC	  1000000000LL
-#define LINGER	  (20 * MS) /* a zombie may still be on its CPU for a moment */
 #define MAX_TASKS 4096
 #define MAX_LINE  1024
 
@@ -74,7 +73,7 @@ struct kind {
 	const char *help;
 };
 
-static struct options options = { .cpu = -1, .threads = 1, .move_ms = 30 };
+static struct options options = {.cpu = -1, .threads = 1, .move_ms = 30};
 static const char *my_dir = "-"; /* what this task's lines in the report begin with */
 static int report_fd = -1; /* open from the start: a late open() would cost what is not told */
 static int64_t deadline;
@@ -102,7 +101,7 @@ static int64_t now(clockid_t clock)
 
 static void sleep_ns(int64_t ns)
 {
-	struct timespec ts = { .tv_sec = ns / SEC, .tv_nsec = ns % SEC };
+	struct timespec ts = {.tv_sec = ns / SEC, .tv_nsec = ns % SEC};
 
 	nanosleep(&ts, NULL);
 }
@@ -167,7 +166,10 @@ static void report(const char *dir, const struct used *used)
 		die("report");
 }
 
-/* Until next to nothing runs on this machine, or a few seconds have passed. */
+/*
+ * Until next to nothing runs on this machine, or a few seconds have passed. Even a zombie may still
+ * be waiting for a CPU, to leave it for the last time.
+ */
 static void wait_for_quiet(void)
 {
 	char text[128];
@@ -194,7 +196,7 @@ static void wait_for_quiet(void)
  */
 static void report_thread(void)
 {
-	struct used used = { 0 };
+	struct used used = {0};
 
 	wait_for_quiet();
 	read_schedstat("/proc/thread-self/schedstat", &used);
@@ -314,7 +316,7 @@ static void run_migrate(const struct options *opt)
  */
 static void run_storm(const struct options *opt)
 {
-	struct used all = { 0 };
+	struct used all = {0};
 	int64_t mean = opt->arg ? atoll(opt->arg) * 1000 : MS / 2;
 	pid_t pids[8];
 
@@ -330,7 +332,7 @@ static void run_storm(const struct options *opt)
 			_exit(0);
 		}
 		for (int i = 0; i < 8; i++) {
-			struct used one = { 0 };
+			struct used one = {0};
 
 			wait_for_zombie(pids[i]);
 			read_zombie(pids[i], &one);
@@ -346,7 +348,7 @@ static void run_storm(const struct options *opt)
 static socklen_t address_of(const char *name, struct sockaddr_un *address)
 {
 	/* An abstract name, first byte NUL: nothing to remove afterwards. */
-	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1, "workload-%s",
 		 name ? name : "0");
 	return offsetof(struct sockaddr_un, sun_path) + 1 + strlen(address->sun_path + 1);
@@ -356,7 +358,7 @@ static socklen_t address_of(const char *name, struct sockaddr_un *address)
 static void run_serve(const struct options *opt)
 {
 	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct pollfd peer = { .fd = listener, .events = POLLIN };
+	struct pollfd peer = {.fd = listener, .events = POLLIN};
 	struct sockaddr_un address;
 	socklen_t len = address_of(opt->arg, &address);
 	int64_t request;
@@ -383,7 +385,7 @@ static void run_serve(const struct options *opt)
 static void run_ask(const struct options *opt)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct timeval patience = { .tv_usec = 50000 };
+	struct timeval patience = {.tv_usec = 50000};
 	struct sockaddr_un address;
 	socklen_t len = address_of(opt->arg, &address);
 	int64_t request = MS;
@@ -400,15 +402,15 @@ static void run_ask(const struct options *opt)
 }
 
 static const struct kind kinds[] = {
-	{ "burn", run_burn, "use all CPU there is" },
-	{ "sleep", run_sleep, "wake up and sleep again" },
-	{ "burst", run_burst, "[US]: work and sleep in turn, US each" },
-	{ "tick", run_tick, "[US]: work for US, once a second" },
-	{ "yield", run_yield, "give way four times a millisecond" },
-	{ "migrate", run_migrate, "go from CPU to CPU" },
-	{ "storm", run_storm, "[US]: children that work for US and exit, eight at a time" },
-	{ "serve", run_serve, "[NAME]: answer requests" },
-	{ "ask", run_ask, "[NAME]: send requests" },
+	{"burn", run_burn, "use all CPU there is"},
+	{"sleep", run_sleep, "wake up and sleep again"},
+	{"burst", run_burst, "[US]: work and sleep in turn, US each"},
+	{"tick", run_tick, "[US]: work for US, once a second"},
+	{"yield", run_yield, "give way four times a millisecond"},
+	{"migrate", run_migrate, "go from CPU to CPU"},
+	{"storm", run_storm, "[US]: children that work for US and exit, eight at a time"},
+	{"serve", run_serve, "[NAME]: answer requests"},
+	{"ask", run_ask, "[NAME]: send requests"},
 };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -436,9 +438,7 @@ static void write_pid(const char *dir, pid_t pid)
 static pid_t fork_into(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct clone_into args = { .flags = CLONE_INTO_CGROUP,
-				   .exit_signal = SIGCHLD,
-				   .cgroup = fd };
+	struct clone_into args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = fd};
 	pid_t pid;
 
 	if (fd < 0)
@@ -460,14 +460,14 @@ static void *thread_main(void *arg)
 
 static void __attribute__((noreturn)) task_main(void)
 {
-	pthread_t threads[256];
+	pthread_t threads[256] = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (options.cpu >= 0)
 		pin(options.cpu);
 	if (options.fifo &&
 	    sched_setscheduler(0, SCHED_FIFO,
-			       &(struct sched_param){ .sched_priority = options.fifo }))
+			       &(struct sched_param){.sched_priority = options.fifo}))
 		die("SCHED_FIFO");
 	for (int i = 1; i < options.threads; i++)
 		if (pthread_create(&threads[i], NULL, thread_main, (void *)(uintptr_t)(seed + i)))
@@ -502,7 +502,7 @@ static void wait_for_sleep(pid_t pid)
  */
 static pid_t fork_and_move(const char *dir)
 {
-	struct used past = { 0 };
+	struct used past = {0};
 	char path[64];
 	int gate[2];
 	pid_t pid;
@@ -522,7 +522,7 @@ static pid_t fork_and_move(const char *dir)
 	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
 	read_schedstat(path, &past);
 	/* It has gone to sleep once; how often it was preempted before that is not to be had. */
-	report(dir, &(struct used){ -past.run, -past.wait, -past.slices, -1, 1 - past.slices });
+	report(dir, &(struct used){-past.run, -past.wait, -past.slices, -1, 1 - past.slices});
 	write_pid(dir, pid);
 	close(gate[1]);
 	return pid;
@@ -550,7 +550,7 @@ static pid_t start(const char *dir)
 
 static void finish(const char *dir, pid_t pid)
 {
-	struct used used = { 0 };
+	struct used used = {0};
 
 	read_zombie(pid, &used);
 	reap(pid, &used);
@@ -559,11 +559,11 @@ static void finish(const char *dir, pid_t pid)
 
 static void run_one(void)
 {
-	const char *dirs[2] = { options.other, options.dir };
+	const char *dirs[2] = {options.other, options.dir};
 	pid_t pid = start(options.dir);
 
 	for (int i = 0; options.other; i++) {
-		siginfo_t info = { 0 };
+		siginfo_t info = {0};
 
 		sleep_ns(around(options.move_ms * MS));
 		if (waitid(P_PID, pid, &info, WEXITED | WNOWAIT | WNOHANG) || info.si_pid)
@@ -571,7 +571,7 @@ static void run_one(void)
 		write_pid(dirs[i % 2], pid);
 	}
 	wait_for_zombie(pid);
-	sleep_ns(LINGER);
+	wait_for_quiet();
 	finish(options.dir, pid);
 }
 
@@ -601,7 +601,7 @@ static void run_list(void)
 	fclose(list);
 	for (int i = 0; i < nr; i++)
 		wait_for_zombie(pids[i]);
-	sleep_ns(LINGER);
+	wait_for_quiet();
 	for (int i = 0; i < nr; i++)
 		finish(dirs[i], pids[i]);
 }
@@ -639,7 +639,7 @@ static void run_short(void)
 	char pod[MAX_LINE], container[MAX_LINE];
 	FILE *list = fopen(options.list, "re");
 	int cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct used used;
+	struct used used = {0};
 	pid_t pid;
 
 	if (!list)

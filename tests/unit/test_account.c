@@ -167,7 +167,7 @@ static void begin_slice(void)
 {
 	account_start(account, 1000, 6000);
 	account->exec = 500;
-	account->cgroup = 10;
+	account->slot = account_claim(0, 10);
 }
 
 #define TASK_77 ((u64)77 << 32 | 77)
@@ -194,7 +194,8 @@ static void a_move_before_the_slice_is_not_its_business(void **state)
 	begin_slice();
 	account_settle(0, 1500, 1000, 10, TASK_77);
 	assert_int_equal(account->exec, 500);
-	assert_int_equal(account->nr_dirty, 0);
+	assert_int_equal(charged(10), 0);
+	assert_int_equal(account->cgroup, 10);
 }
 
 static void a_thread_is_cut_when_its_group_moved(void **state)

@@ -11,6 +11,7 @@
 enum feature_id {
 	FEATURE_ACCOUNT, /* on_switch */
 	FEATURE_FLUSH,
+	FEATURE_FORKS,	       /* on_fork */
 	FEATURE_MOVES,	       /* on_move */
 	FEATURE_MOVES_EXACT,   /* on_move_begin */
 	FEATURE_HOTPLUG,       /* on_cpu_dead */
@@ -61,7 +62,10 @@ int rings_consume(struct kernel *kernel, unsigned int cpu);
 /* Why a hook cannot be had on this machine, or NULL if BTF has it. */
 const char *hook_missing(const struct program_plan *plan);
 
-/* As irq_time_is_known() of bpf/lib/compat.bpf.h: the kernel keeps interrupts or steal time apart. */
-bool irq_time_is_known(void);
+/*
+ * Whether on_switch will do, which does not ask what is rare: the kernel calls the state of a task
+ * __state, and keeps neither interrupt nor steal time apart (bpf/lib/compat.bpf.h has both).
+ */
+bool kernel_is_common(void);
 
 #endif

@@ -281,7 +281,7 @@ static int prepare(struct kernel *kernel, const struct kernel_options *options)
 		return nr_cpus ? nr_cpus : -EINVAL;
 	kernel->nr_cpus = (unsigned int)nr_cpus;
 	kernel->ring_bytes = ring_bytes_per_cpu(kernel->nr_cpus, options->ring_bytes);
-	kernel->general = options->cgroup_v1 || irq_time_is_known();
+	kernel->general = options->cgroup_v1 || !kernel_is_common();
 	libbpf_set_print(libbpf_log);
 	lift_memory_lock_limit();
 	return features_probe(kernel);

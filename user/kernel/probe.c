@@ -13,6 +13,7 @@
 const struct program_plan program_plans[NR_FEATURES] = {
 	[FEATURE_ACCOUNT] = {"on_switch", "cpu_account", HOOK_TRACEPOINT, "sched_switch", true},
 	[FEATURE_FLUSH] = {"flush", "flush_on_cpu", HOOK_NONE, NULL, true},
+	[FEATURE_FORKS] = {"on_fork", "task_forks", HOOK_TRACEPOINT, "sched_process_fork", false},
 	[FEATURE_MOVES] = {"on_move", "cgroup_moves", HOOK_TRACEPOINT, "cgroup_attach_task", false},
 	[FEATURE_MOVES_EXACT] = {"on_move_begin", "cgroup_moves_exact", HOOK_FUNCTION,
 				 "cgroup_attach_task", false},
@@ -62,9 +63,10 @@ static bool struct_has(const char *type, const char *field)
 	return false;
 }
 
-bool irq_time_is_known(void)
+bool kernel_is_common(void)
 {
-	return struct_has("rq", "prev_irq_time") || struct_has("rq", "prev_steal_time_rq");
+	return struct_has("task_struct", "__state") && !struct_has("rq", "prev_irq_time") &&
+	       !struct_has("rq", "prev_steal_time_rq");
 }
 
 static void set_row(struct kernel_feature *row, const char *name, bool required, const char *reason)

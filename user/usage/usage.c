@@ -166,8 +166,8 @@ static void add_to_owner(struct usage *usage, uint32_t number, const struct mlpr
 	}
 	total->cpu.sum += record->cpu_ns;
 	total->wait_ns += (uint64_t)record->wait_ns;
-	total->voluntary += record->voluntary;
-	total->preempted += record->preempted;
+	total->voluntary += record->switches[MLPROF_SWITCH_VOLUNTARY];
+	total->preempted += record->switches[MLPROF_SWITCH_PREEMPTED];
 	for (int i = 0; i < MLPROF_HIST_BUCKETS; i++)
 		total->wait_hist[i] += record->wait_hist[i];
 	usage->node[owner->is_pod ? NODE_PODS : NODE_UNITS].sum += record->cpu_ns;
@@ -192,6 +192,12 @@ static bool set_aside(struct usage *usage, const struct mlprof_usage *record)
 	return true;
 }
 
+/* The id that owners know the cgroup of a record by. */
+static uint64_t cgroup_of(const struct mlprof_usage *record)
+{
+	return record->cgroup == MLPROF_CGROUP_ROOT_TASKS ? MLPROF_CGROUP_ROOT : record->cgroup;
+}
+
 void usage_add(struct usage *usage, const struct mlprof_usage *record)
 {
 	uint32_t owner;
@@ -200,7 +206,7 @@ void usage_add(struct usage *usage, const struct mlprof_usage *record)
 		usage->node[NODE_KERNEL].sum += record->cpu_ns;
 		return;
 	}
-	owner = owners_find(usage->owners, record->cgroup);
+	owner = owners_find(usage->owners, cgroup_of(record));
 	if (owner != OWNER_NONE)
 		add_to_owner(usage, owner, record);
 	else if (!set_aside(usage, record))
@@ -233,7 +239,7 @@ void usage_end(struct usage *usage, uint64_t now_ns)
 {
 	for (size_t i = 0; i < usage->nr_pending; i++) {
 		const struct mlprof_usage *record = &usage->pending[i];
-		uint32_t owner = owners_resolve(usage->owners, record->cgroup);
+		uint32_t owner = owners_resolve(usage->owners, cgroup_of(record));
 
 		if (owner == OWNER_NONE)
 			add_unattributed(usage, record);
