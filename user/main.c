@@ -10,10 +10,10 @@ static const struct verb {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } verbs[] = {
-	{ "agent", cmd_agent, "attach, aggregate and serve /metrics" },
-	{ "top", cmd_top, "show who uses and who waits for the CPU, from a running agent" },
-	{ "doctor", cmd_doctor, "tell what this machine allows, and why not" },
-	{ "version", cmd_version, "print the version" },
+	{"agent", cmd_agent, "attach, aggregate and serve /metrics"},
+	{"top", cmd_top, "show who uses and who waits for the CPU, from a running agent"},
+	{"doctor", cmd_doctor, "tell what this machine allows, and why not"},
+	{"version", cmd_version, "print the version"},
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))

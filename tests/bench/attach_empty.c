@@ -15,7 +15,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "attach_empty: cannot load: %s\n", strerror(errno));
 		return 1;
 	}
-	bpf_object__for_each_program(program, object) {
+	bpf_object__for_each_program(program, object)
+	{
 		if (!bpf_program__attach(program)) {
 			fprintf(stderr, "attach_empty: cannot attach: %s\n", strerror(errno));
 			return 1;

@@ -16,16 +16,16 @@ static void make_cgroups(struct owners *owners, unsigned int cgroups)
 	char path[128];
 
 	for (unsigned int i = 0; i < cgroups; i++) {
-		snprintf(path, sizeof(path), "/kubepods/pod%08x-0000-4000-8000-000000000000/%064x", i,
-			 i);
+		snprintf(path, sizeof(path), "/kubepods/pod%08x-0000-4000-8000-000000000000/%064x",
+			 i, i);
 		owners_made(owners, 100 + i, path);
 	}
 }
 
 static void drain(struct usage *usage, unsigned int cgroups, uint64_t now)
 {
-	struct mlprof_record_cpu cpu = { .elapsed_ns = 1000000000, .idle_ns = 500000000 };
-	struct mlprof_usage record = { .cpu_ns = 1000000, .wait_ns = 2000, .switches = { 3, 4 } };
+	struct mlprof_record_cpu cpu = {.elapsed_ns = 1000000000, .idle_ns = 500000000};
+	struct mlprof_usage record = {.cpu_ns = 1000000, .wait_ns = 2000, .switches = {3, 4}};
 	struct snapshot *snap = snapshot_new();
 
 	record.wait_hist[2] = 7;
@@ -42,8 +42,8 @@ static void drain(struct usage *usage, unsigned int cgroups, uint64_t now)
 
 int main(int argc, char **argv)
 {
-	static const struct hierarchy nowhere = { .root = "/nowhere", .root_fd = -1 };
-	struct owners_options options = { &nowhere, 10000, 1000 };
+	static const struct hierarchy nowhere = {.root = "/nowhere", .root_fd = -1};
+	struct owners_options options = {&nowhere, 10000, 1000};
 	unsigned int cgroups, drains;
 	struct owners *owners;
 	struct usage *usage;

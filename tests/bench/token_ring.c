@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define MOST 1024
+
 static void die(const char *what)
 {
 	fprintf(stderr, "token_ring: %s: %s\n", what, strerror(errno));
@@ -48,14 +50,15 @@ static void pass_on(int from, int to, int rounds)
 
 static void raise_file_limit(void)
 {
-	struct rlimit files = { 4096, 4096 };
+	struct rlimit files = {4096, 4096};
 
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int main(int argc, char **argv)
 {
-	int n, rounds, (*pipes)[2];
+	static int pipes[MOST][2];
+	int n, rounds;
 	char token = 't';
 
 	if (argc != 4) {
@@ -64,8 +67,9 @@ int main(int argc, char **argv)
 	}
 	n = atoi(argv[2]);
 	rounds = atoi(argv[3]);
+	if (n < 1 || n > MOST)
+		return 2;
 	raise_file_limit();
-	pipes = calloc((size_t)n, sizeof(*pipes));
 	for (int i = 0; i < n; i++)
 		if (pipe2(pipes[i], O_CLOEXEC))
 			die("pipe");

@@ -46,7 +46,7 @@ static void add(struct fixture *f, uint64_t cgroup, int64_t cpu_ns, int64_t wait
 		.cgroup = cgroup,
 		.cpu_ns = cpu_ns,
 		.wait_ns = wait_ns,
-		.switches = { 1, 2 },
+		.switches = {1, 2},
 	};
 
 	record.wait_hist[3] = 1;

@@ -24,7 +24,7 @@ static size_t find_cell(const struct idmap *map, uint64_t key)
 
 static int grow(struct idmap *map)
 {
-	struct idmap bigger = { .capacity = map->capacity ? map->capacity * 2 : FIRST_CAPACITY };
+	struct idmap bigger = {.capacity = map->capacity ? map->capacity * 2 : FIRST_CAPACITY};
 
 	bigger.cells = calloc(bigger.capacity, sizeof(*bigger.cells));
 	if (!bigger.cells)
@@ -59,7 +59,7 @@ int idmap_put(struct idmap *map, uint64_t key, uint32_t value)
 		return -ENOMEM;
 	i = find_cell(map, key);
 	map->nr += !map->cells[i].used;
-	map->cells[i] = (struct idmap_cell){ .key = key, .value = value, .used = true };
+	map->cells[i] = (struct idmap_cell){.key = key, .value = value, .used = true};
 	return 0;
 }
 
@@ -89,5 +89,5 @@ bool idmap_remove(struct idmap *map, uint64_t key)
 void idmap_free(struct idmap *map)
 {
 	free(map->cells);
-	*map = (struct idmap){ 0 };
+	*map = (struct idmap){0};
 }

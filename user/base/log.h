@@ -6,7 +6,12 @@
 #ifndef MLPROF_BASE_LOG_H
 #define MLPROF_BASE_LOG_H
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
 
 enum log_format {
 	LOG_FORMAT_PLAIN, /* "mlprof: message", for a person at a terminal */

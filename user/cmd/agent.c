@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mlprof agent: sets up the stages of the road that data takes, then drains at every tick of a timer
- * until it is told to stop. The drains are this thread's; the web server has its own.
+ * mlprof agent: sets up the stages of the road that data takes, then drains at every tick of a
+ * timer until it is told to stop. The drains are this thread's; the web server has its own.
  */
 #include <errno.h>
 #include <signal.h>
@@ -115,7 +115,8 @@ static int fill_features(struct agent *agent, struct snapshot *snap)
 	return 0;
 }
 
-static void fill_self(struct agent *agent, struct snapshot *snap, const struct kernel_counts *counts)
+static void fill_self(struct agent *agent, struct snapshot *snap,
+		      const struct kernel_counts *counts)
 {
 	struct self_stats *self = &snap->self;
 
@@ -185,7 +186,7 @@ static void turn_stats(struct agent *agent)
 
 static void drain(struct agent *agent)
 {
-	const struct record_sink sink = { agent, take_usage, take_cpu, take_cgroup };
+	const struct record_sink sink = {agent, take_usage, take_cpu, take_cgroup};
 	uint64_t begun = clock_ns(CLOCK_MONOTONIC);
 	int err;
 
@@ -219,7 +220,7 @@ static int make_socket_directory(const char *socket)
 static int start_http(struct agent *agent)
 {
 	const struct agent_options *o = &agent->options;
-	struct expose_error error = { 0 };
+	struct expose_error error = {0};
 	struct http_options http = {
 		.listen = o->listen[0] ? o->listen : NULL,
 		.socket = o->socket[0] ? o->socket : NULL,
@@ -229,8 +230,9 @@ static int start_http(struct agent *agent)
 	int err = http.socket ? make_socket_directory(http.socket) : 0;
 
 	if (err) {
-		log_error("cannot make the directory of socket %s: %s; choose another with --socket",
-			  o->socket, strerror(-err));
+		log_error(
+			"cannot make the directory of socket %s: %s; choose another with --socket",
+			o->socket, strerror(-err));
 		return err;
 	}
 	err = http_start(&http, &agent->http, &error);
@@ -302,10 +304,10 @@ static void stop(struct agent *agent)
 static int open_events(const struct agent_options *options, int *timer, int *signals)
 {
 	struct itimerspec every = {
-		.it_interval = { (time_t)(options->interval_ns / 1000000000u),
-				 (long)(options->interval_ns % 1000000000u) },
+		.it_interval = {(time_t)(options->interval_ns / 1000000000u),
+				(long)(options->interval_ns % 1000000000u)},
 	};
-	struct epoll_event event = { .events = EPOLLIN };
+	struct epoll_event event = {.events = EPOLLIN};
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	sigset_t set;
 
@@ -366,7 +368,7 @@ static void block_signals(void)
 
 int cmd_agent(int argc, char **argv)
 {
-	struct agent agent = { .hierarchy.root_fd = -1 };
+	struct agent agent = {.hierarchy.root_fd = -1};
 	int err = agent_options_read(&agent.options, argc, argv);
 
 	if (err)

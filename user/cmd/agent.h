@@ -10,7 +10,11 @@
 #include "base/log.h"
 
 /* When the kernel measures what the programs cost, which itself costs each run two clock reads. */
-enum stats_mode { STATS_NEVER, STATS_SAMPLED, STATS_ALWAYS };
+enum stats_mode {
+	STATS_NEVER,
+	STATS_SAMPLED,
+	STATS_ALWAYS
+};
 
 struct agent_options {
 	const char *listen;	 /* HOST:PORT; "" for none */

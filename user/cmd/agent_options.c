@@ -25,19 +25,19 @@ enum option_id {
 };
 
 static const struct option long_options[] = {
-	{ "listen", required_argument, NULL, OPT_LISTEN },
-	{ "socket", required_argument, NULL, OPT_SOCKET },
-	{ "cgroup-root", required_argument, NULL, OPT_CGROUP_ROOT },
-	{ "interval", required_argument, NULL, OPT_INTERVAL },
-	{ "keep", required_argument, NULL, OPT_KEEP },
-	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
-	{ "slots", required_argument, NULL, OPT_SLOTS },
-	{ "max-owners", required_argument, NULL, OPT_MOST_OWNERS },
-	{ "bpf-stats", required_argument, NULL, OPT_BPF_STATS },
-	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
-	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+	{"listen", required_argument, NULL, OPT_LISTEN},
+	{"socket", required_argument, NULL, OPT_SOCKET},
+	{"cgroup-root", required_argument, NULL, OPT_CGROUP_ROOT},
+	{"interval", required_argument, NULL, OPT_INTERVAL},
+	{"keep", required_argument, NULL, OPT_KEEP},
+	{"ring-bytes", required_argument, NULL, OPT_RING_BYTES},
+	{"slots", required_argument, NULL, OPT_SLOTS},
+	{"max-owners", required_argument, NULL, OPT_MOST_OWNERS},
+	{"bpf-stats", required_argument, NULL, OPT_BPF_STATS},
+	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"help", no_argument, NULL, 'h'},
+	{0},
 };
 
 static const char help[] =
@@ -76,9 +76,9 @@ static bool read_slots(const char *text, uint64_t *slots)
 
 static bool read_option(struct agent_options *o, int id, const char *text)
 {
-	static const char *const stats[] = { "never", "sampled", "always", NULL };
-	static const char *const formats[] = { "plain", "json", NULL };
-	static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
+	static const char *const stats[] = {"never", "sampled", "always", NULL};
+	static const char *const formats[] = {"plain", "json", NULL};
+	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 	switch (id) {
 	case OPT_LISTEN:

@@ -35,7 +35,7 @@ static void add_row(struct report *report, const char *name, bool required, cons
 	if (report->nr == ROWS_MAX)
 		return;
 	row = &report->rows[report->nr++];
-	*row = (struct kernel_feature){ .name = name, .required = required, .up = !reason };
+	*row = (struct kernel_feature){.name = name, .required = required, .up = !reason};
 	snprintf(row->reason, sizeof(row->reason), "%s", reason ? reason : "");
 }
 
@@ -73,7 +73,7 @@ static void probe_hierarchy(struct report *report)
 /* Attaches as the agent would; the features say what came of it. */
 static void probe_programs(struct report *report)
 {
-	const struct record_sink sink = { NULL, ignore_usage, ignore_cpu, ignore_cgroup };
+	const struct record_sink sink = {NULL, ignore_usage, ignore_cpu, ignore_cgroup};
 	struct kernel_options options = {
 		.ring_bytes = 1,
 		.cgroup_v1 = report->hierarchy.v1,
@@ -92,7 +92,9 @@ static void probe_programs(struct report *report)
 			features[i].up ? NULL : features[i].reason);
 	drained = opened ? opened : kernel_drain(kernel, &sink);
 	add_row(report, "accounting", true,
-		opened ? kernel_failure(kernel) : drained ? strerror(-drained) : NULL);
+		opened	  ? kernel_failure(kernel)
+		: drained ? strerror(-drained)
+			  : NULL);
 	kernel_close(kernel);
 }
 
@@ -126,11 +128,10 @@ static int print_json(const struct report *report)
 				"features", rows);
 
 	for (size_t i = 0; i < report->nr; i++)
-		json_array_append_new(rows, json_pack("{s:s, s:b, s:b, s:s}", "name",
-						      report->rows[i].name, "required",
-						      report->rows[i].required, "available",
-						      report->rows[i].up, "reason",
-						      report->rows[i].reason));
+		json_array_append_new(
+			rows, json_pack("{s:s, s:b, s:b, s:s}", "name", report->rows[i].name,
+					"required", report->rows[i].required, "available",
+					report->rows[i].up, "reason", report->rows[i].reason));
 	if (!top || json_dumpf(top, stdout, JSON_INDENT(2)))
 		return -ENOMEM;
 	putchar('\n');
@@ -141,11 +142,11 @@ static int print_json(const struct report *report)
 int cmd_doctor(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
-	struct report report = { .hierarchy.root_fd = -1 };
+	struct report report = {.hierarchy.root_fd = -1};
 	bool json = false;
 	int id;
 
@@ -156,7 +157,8 @@ int cmd_doctor(int argc, char **argv)
 			return CMD_OK;
 		}
 		if (id != 'j') {
-			log_error("unknown option '%s'; see mlprof doctor --help", argv[optind - 1]);
+			log_error("unknown option '%s'; see mlprof doctor --help",
+				  argv[optind - 1]);
 			return CMD_USAGE;
 		}
 		json = true;

@@ -99,8 +99,9 @@ int hierarchy_open(const char *root, struct hierarchy *hierarchy)
 		log_error("no cgroup hierarchy is mounted; mount one: "
 			  "mount -t cgroup2 none /sys/fs/cgroup");
 	else if (err)
-		log_error("cannot use the cgroup hierarchy at %s: %s; name another with --cgroup-root",
-			  root ? root : hierarchy->root, strerror(-err));
+		log_error(
+			"cannot use the cgroup hierarchy at %s: %s; name another with --cgroup-root",
+			root ? root : hierarchy->root, strerror(-err));
 	if (!err && hierarchy->v1)
 		hierarchy->id = cpu_hierarchy_id();
 	return err;
@@ -128,7 +129,7 @@ int hierarchy_path(const struct hierarchy *hierarchy, uint64_t cgroup, char *pat
 	union {
 		struct file_handle handle;
 		char space[sizeof(struct file_handle) + sizeof(cgroup)];
-	} of = { .handle = { .handle_bytes = sizeof(cgroup), .handle_type = HANDLE_TYPE_KERNFS } };
+	} of = {.handle = {.handle_bytes = sizeof(cgroup), .handle_type = HANDLE_TYPE_KERNFS}};
 	char link[64], full[PATH_MAX];
 	const char *below;
 	ssize_t length;
@@ -154,7 +155,7 @@ int hierarchy_path(const struct hierarchy *hierarchy, uint64_t cgroup, char *pat
 int hierarchy_walk(const struct hierarchy *hierarchy,
 		   int (*visit)(void *context, uint64_t cgroup, const char *path), void *context)
 {
-	char *roots[] = { (char *)hierarchy->root, NULL };
+	char *roots[] = {(char *)hierarchy->root, NULL};
 	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
 	FTSENT *entry;
 	int err = 0;

@@ -22,7 +22,8 @@ struct hierarchy {
 int hierarchy_open(const char *root, struct hierarchy *hierarchy);
 void hierarchy_close(struct hierarchy *hierarchy);
 
-/* The path of a living cgroup, from the root of the hierarchy; -ENOENT if there is none of that id. */
+/* The path of a living cgroup, from the root of the hierarchy; -ENOENT if there is none of that id.
+ */
 int hierarchy_path(const struct hierarchy *hierarchy, uint64_t cgroup, char *path, size_t bytes);
 
 /* Calls `visit` for every cgroup there is, parents first, until it returns non-zero. */

@@ -9,7 +9,11 @@
 #include "owner/path.h"
 
 /* The owners of everything that does not fit. Always there. */
-enum { OTHER_POD = 0, OTHER_UNIT = 1, NR_OTHERS = 2 };
+enum {
+	OTHER_POD = 0,
+	OTHER_UNIT = 1,
+	NR_OTHERS = 2
+};
 
 struct entry {
 	struct owner owner;
@@ -29,9 +33,9 @@ struct owners {
 	struct owners_options options;
 	struct entry *entries;
 	uint32_t end, capacity, free_list;
-	struct idmap by_hash;	/* hash of the names to the first entry */
-	struct idmap by_cgroup; /* cgroup id to entry */
-	struct idmap dying;	/* cgroup ids in the queue of the dead */
+	struct idmap by_hash;	  /* hash of the names to the first entry */
+	struct idmap by_cgroup;	  /* cgroup id to entry */
+	struct idmap dying;	  /* cgroup ids in the queue of the dead */
 	struct dead_cgroup *dead; /* a ring: in the order of their death */
 	size_t dead_first, nr_dead, dead_capacity;
 	uint64_t generation, dropped;
@@ -167,8 +171,8 @@ static void drop_entry(struct owners *owners, uint32_t number)
 
 struct owners *owners_new(const struct owners_options *options)
 {
-	struct path_owner other_pod = { .is_pod = true, .pod_uid = "other" };
-	struct path_owner other_unit = { .unit = "other" };
+	struct path_owner other_pod = {.is_pod = true, .pod_uid = "other"};
+	struct path_owner other_unit = {.unit = "other"};
 	struct owners *owners = calloc(1, sizeof(*owners));
 
 	if (!owners)
@@ -177,8 +181,7 @@ struct owners *owners_new(const struct owners_options *options)
 	owners->free_list = OWNER_NONE;
 	owners->capacity = 256;
 	owners->entries = calloc(owners->capacity, sizeof(*owners->entries));
-	if (!owners->entries ||
-	    add_entry(owners, &other_pod, hash_of(&other_pod)) != OTHER_POD ||
+	if (!owners->entries || add_entry(owners, &other_pod, hash_of(&other_pod)) != OTHER_POD ||
 	    add_entry(owners, &other_unit, hash_of(&other_unit)) != OTHER_UNIT) {
 		owners_free(owners);
 		return NULL;
@@ -249,7 +252,7 @@ void owners_removed(struct owners *owners, uint64_t cgroup, uint64_t now_ns)
 	if (idmap_put(&owners->dying, cgroup, 0))
 		return;
 	owners->dead[(owners->dead_first + owners->nr_dead++) % owners->dead_capacity] =
-		(struct dead_cgroup){ .cgroup = cgroup, .since_ns = now_ns };
+		(struct dead_cgroup){.cgroup = cgroup, .since_ns = now_ns};
 }
 
 uint32_t owners_find(const struct owners *owners, uint64_t cgroup)

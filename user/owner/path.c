@@ -50,7 +50,7 @@ static bool ends_with(struct segment s, const char *suffix)
 /* A UID of 8-4-4-4-12 digits with - or _ between them; canonical is the dash. */
 static bool read_dashed_uid(const char *text, size_t bytes, char *uid)
 {
-	static const size_t groups[] = { 8, 4, 4, 4, 12 };
+	static const size_t groups[] = {8, 4, 4, 4, 12};
 	size_t at = 0;
 
 	for (size_t g = 0; g < 5; g++) {
@@ -134,7 +134,7 @@ static void note_unit(struct path_owner *owner, struct segment s)
 /* The segment that names the pod may go on to name the container: "...slice:cri-containerd:<id>". */
 static void enter_pod(struct path_owner *owner, struct segment s, size_t reach)
 {
-	struct segment rest = { s.text + reach, s.bytes - reach };
+	struct segment rest = {s.text + reach, s.bytes - reach};
 
 	owner->is_pod = true;
 	owner->container[0] = 0;

@@ -12,7 +12,8 @@
 /* What a path says. A pod has `pod_uid`, and `container` below its own cgroup; else `unit`. */
 struct path_owner {
 	bool is_pod;
-	char pod_uid[OWNER_POD_UID_MAX]; /* with dashes, or the 32 digits of a static pod as they are */
+	char pod_uid[OWNER_POD_UID_MAX]; /* with dashes, or the 32 digits of a static pod as they
+					    are */
 	char container[OWNER_CONTAINER_MAX]; /* container id; "" for the pod's own cgroup */
 	char unit[OWNER_UNIT_MAX];	     /* systemd unit, else the top cgroup, else "/" */
 };

@@ -29,12 +29,8 @@ struct snapshot_board {
 };
 
 const char *const node_mode_names[NODE_MODES] = {
-	[NODE_PODS] = "pods",
-	[NODE_UNITS] = "units",
-	[NODE_KERNEL] = "kernel",
-	[NODE_IDLE] = "idle",
-	[NODE_IRQ_STEAL] = "irq_steal",
-	[NODE_UNATTRIBUTED] = "unattributed",
+	[NODE_PODS] = "pods", [NODE_UNITS] = "units",	      [NODE_KERNEL] = "kernel",
+	[NODE_IDLE] = "idle", [NODE_IRQ_STEAL] = "irq_steal", [NODE_UNATTRIBUTED] = "unattributed",
 };
 
 static struct held_snapshot *held(const struct snapshot *snap)

@@ -17,11 +17,11 @@
 /* Where a node's CPU time goes. Every nanosecond is in exactly one of them. */
 enum node_mode {
 	NODE_PODS,
-	NODE_UNITS,	    /* cgroups that belong to no pod */
-	NODE_KERNEL,	    /* kernel threads of the root cgroup */
+	NODE_UNITS,  /* cgroups that belong to no pod */
+	NODE_KERNEL, /* kernel threads of the root cgroup */
 	NODE_IDLE,
 	NODE_IRQ_STEAL,
-	NODE_UNATTRIBUTED,  /* ran, but for whom was lost; see events_lost */
+	NODE_UNATTRIBUTED, /* ran, but for whom was lost; see events_lost */
 	NODE_MODES,
 };
 
@@ -82,24 +82,24 @@ struct feature_row {
 
 /* What the agent itself costs. */
 struct self_stats {
-	uint64_t cpu_ns;	   /* user and system time of the agent's process */
-	uint64_t rss_bytes;	   /* resident memory of the agent's process */
-	uint64_t map_bytes;	   /* kernel memory of its BPF maps, rings included */
-	uint64_t drains;	   /* how many drains there were */
-	uint64_t drain_ns;	   /* what they took altogether, by the monotonic clock */
-	uint64_t records;	   /* records read from the rings */
-	uint64_t bpf_stats_ns;	   /* how long the kernel's run statistics were on */
-	uint64_t ring_size_bytes;  /* of all rings together */
-	uint64_t ring_used_bytes;  /* bytes that waited in them when the drain began */
+	uint64_t cpu_ns;	      /* user and system time of the agent's process */
+	uint64_t rss_bytes;	      /* resident memory of the agent's process */
+	uint64_t map_bytes;	      /* kernel memory of its BPF maps, rings included */
+	uint64_t drains;	      /* how many drains there were */
+	uint64_t drain_ns;	      /* what they took altogether, by the monotonic clock */
+	uint64_t records;	      /* records read from the rings */
+	uint64_t bpf_stats_ns;	      /* how long the kernel's run statistics were on */
+	uint64_t ring_size_bytes;     /* of all rings together */
+	uint64_t ring_used_bytes;     /* bytes that waited in them when the drain began */
 	uint64_t accounts_overflowed; /* slots that went to the overflow map */
-	uint64_t owners_dropped;   /* owners that found the table full; summed in "other" */
-	uint64_t start_realtime_ns; /* CLOCK_REALTIME when the agent began to count */
+	uint64_t owners_dropped;      /* owners that found the table full; summed in "other" */
+	uint64_t start_realtime_ns;   /* CLOCK_REALTIME when the agent began to count */
 };
 
 struct snapshot {
-	uint64_t seq;		/* 1 for the first */
-	uint64_t realtime_ns;	/* CLOCK_REALTIME at its making */
-	uint64_t monotonic_ns;	/* CLOCK_MONOTONIC at its making */
+	uint64_t seq;	       /* 1 for the first */
+	uint64_t realtime_ns;  /* CLOCK_REALTIME at its making */
+	uint64_t monotonic_ns; /* CLOCK_MONOTONIC at its making */
 	unsigned int cpus_online;
 
 	uint64_t node_ns[NODE_MODES]; /* by enum node_mode; sums to elapsed_ns */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Sums of what owners used. A record may say a little less than nothing: it takes back what an
- * estimate before it had too much (include/mlprof/record.h). Sums are kept as they are, and shown as
- * the largest they have been, so that no counter ever goes back.
+ * estimate before it had too much (include/mlprof/record.h). Sums are kept as they are, and shown
+ * as the largest they have been, so that no counter ever goes back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,12 +40,12 @@ enum loss {
 static const struct {
 	const char *plane, *cause;
 } loss_names[NR_LOSSES] = {
-	[LOSS_CGROUP_UNKNOWN] = { "account", "cgroup_unknown" },
-	[LOSS_OWNER] = { "account", "overflow_full" },
-	[LOSS_WAIT] = { "account", "wait_before_move_unknown" },
-	[LOSS_MOVE] = { "account", "time_of_move_unknown" },
-	[LOSS_EVENT] = { "event", "ring_full" },
-	[LOSS_MALFORMED] = { "event", "malformed" },
+	[LOSS_CGROUP_UNKNOWN] = {"account", "cgroup_unknown"},
+	[LOSS_OWNER] = {"account", "overflow_full"},
+	[LOSS_WAIT] = {"account", "wait_before_move_unknown"},
+	[LOSS_MOVE] = {"account", "time_of_move_unknown"},
+	[LOSS_EVENT] = {"event", "ring_full"},
+	[LOSS_MALFORMED] = {"event", "malformed"},
 };
 
 struct usage {
@@ -175,7 +175,8 @@ static void add_to_owner(struct usage *usage, uint32_t number, const struct mlpr
 		add_namespace(usage, owner->namespace_, record);
 }
 
-/* Keeps a record until the end of the drain: the event that names its cgroup may be in another ring. */
+/* Keeps a record until the end of the drain: the event that names its cgroup may be in another
+ * ring. */
 static bool set_aside(struct usage *usage, const struct mlprof_usage *record)
 {
 	size_t capacity = usage->pending_capacity ? usage->pending_capacity * 2 : 64;
@@ -343,7 +344,8 @@ static int fill_rows(struct usage *usage, struct snapshot *snap)
 
 static int fill_namespaces(struct usage *usage, struct snapshot *snap)
 {
-	struct namespace_row *rows = snapshot_alloc(snap, (usage->nr_namespaces + 1) * sizeof(*rows));
+	struct namespace_row *rows =
+		snapshot_alloc(snap, (usage->nr_namespaces + 1) * sizeof(*rows));
 
 	if (!rows)
 		return -ENOMEM;

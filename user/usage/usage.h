@@ -23,7 +23,8 @@ void usage_free(struct usage *usage);
 void usage_add(struct usage *usage, const struct mlprof_usage *record);
 void usage_add_cpu(struct usage *usage, const struct mlprof_record_cpu *record);
 
-/* The drain has ended at `now_ns` (monotonic): settles what waited for its owner, lets the dead go. */
+/* The drain has ended at `now_ns` (monotonic): settles what waited for its owner, lets the dead go.
+ */
 void usage_end(struct usage *usage, uint64_t now_ns);
 
 /* Fills the parts of a snapshot that are about usage; 0 or -ENOMEM. */
