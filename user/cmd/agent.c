@@ -47,6 +47,7 @@ struct agent {
 	uint64_t start_realtime_ns;
 	uint64_t drains, drain_ns;
 	uint64_t swept_at_losses; /* events that had been lost at the last sweep */
+	bool removals_unknown;	  /* the kernel does not tell which cgroups are gone */
 	int last_error;		  /* of a drain; told once, not at every tick */
 };
 
@@ -160,12 +161,14 @@ static int publish(struct agent *agent)
 	return 0;
 }
 
-/* Once a minute, and only if an event may have been missed, finds cgroups that are gone. */
+/* Once in a while, and only if an event may have been missed, finds cgroups that are gone. */
 static void sweep(struct agent *agent)
 {
 	uint64_t lost = usage_events_lost(agent->usage);
 
-	if (agent->drains % SWEEP_PERIOD || lost == agent->swept_at_losses)
+	if (agent->drains % SWEEP_PERIOD)
+		return;
+	if (lost == agent->swept_at_losses && !agent->removals_unknown)
 		return;
 	agent->swept_at_losses = lost;
 	owners_sweep(agent->owners, clock_ns(CLOCK_MONOTONIC));
@@ -258,9 +261,12 @@ static int start_kernel(struct agent *agent)
 		return err;
 	}
 	features = kernel_features(agent->kernel, &nr);
-	for (size_t i = 0; i < nr; i++)
-		if (!features[i].up)
-			log_warn("going on without %s: %s", features[i].name, features[i].reason);
+	for (size_t i = 0; i < nr; i++) {
+		if (features[i].up)
+			continue;
+		log_warn("going on without %s: %s", features[i].name, features[i].reason);
+		agent->removals_unknown |= !strcmp(features[i].name, "cgroup_removed");
+	}
 	return 0;
 }
 
