@@ -78,7 +78,7 @@ static __always_inline u64 doubtful_wait(struct account *a, struct task_struct *
 {
 	if (!next->sched_info.last_queued)
 		return ~0ULL;
-	if (before < WAIT_LONGEST)
+	if (before < WAIT_LONGEST && wait_is_known(next->pid))
 		return queued + before;
 	if (next->sched_info.pcount) {
 		a->waits_unknown++;
@@ -227,13 +227,6 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-/* What a flush comes back with. */
-enum flush_result {
-	FLUSH_DONE = 0, /* all is written, up to the moment in the CPU's record */
-	FLUSH_MORE = 1, /* there is more: call again */
-	FLUSH_FULL = 2, /* the ring is full: empty it, then call again */
-};
-
 /* Slots written by one call, so that an interrupt of it stays short: about 20 us. */
 #define FLUSH_SLOTS 64
 
@@ -248,31 +241,50 @@ static __always_inline u64 read_task_cgroup(struct task_struct *task)
 	return cgroup == MLPROF_CGROUP_ROOT ? MLPROF_CGROUP_ROOT_TASKS : cgroup;
 }
 
-/* Charges the running task up to now: what the kernel has counted and what has come since. */
-static __always_inline void close_task(struct account *a, u32 cpu, struct task_struct *task,
-				       u64 clock, u64 clock_task)
+/*
+ * What the running task has executed up to now. As long as nothing is taken from it that is the
+ * clock; else it is what the kernel had counted at the last tick, and what has come since.
+ */
+static __always_inline u64 exec_now(struct account *a, struct task_struct *task, u64 clock,
+				    u64 irq_time)
 {
-	u64 exec = BPF_CORE_READ(task, se.sum_exec_runtime), cgroup = read_task_cgroup(task);
-	s64 since = clock_task - BPF_CORE_READ(task, se.exec_start);
+	s64 since;
 
-	exec += since > 0 ? since : 0;
+	if (!irq_time_is_known())
+		return a->exec + (clock - a->clock);
+	since = clock - irq_time - BPF_CORE_READ(task, se.exec_start);
+	return BPF_CORE_READ(task, se.sum_exec_runtime) + (since > 0 ? since : 0);
+}
+
+static __always_inline void close_task(struct account *a, u32 cpu, struct task_struct *task,
+				       u64 clock, u64 irq_time)
+{
+	u64 exec = exec_now(a, task, clock, irq_time), cgroup = read_task_cgroup(task);
+
 	a->irq_steal_ns += clock - a->clock - (exec - a->exec);
 	account_settle(cpu, clock, exec, cgroup, bpf_get_current_pid_tgid());
 	account_charge(a, cpu, cgroup, exec - a->exec);
 	a->exec = exec;
 }
 
+static __always_inline u64 read_irq_time(struct task_struct *task)
+{
+	struct rq *rq = BPF_CORE_READ(task, se.cfs_rq, rq);
+
+	if (!irq_time_is_known())
+		return 0;
+	return BPF_CORE_READ(rq, clock) - BPF_CORE_READ(rq, clock_task);
+}
+
 /* Closes the slice that runs on this CPU at the given time; it goes on as a new one. */
 static __always_inline void close_slice(struct account *a, u32 cpu, u64 mono)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct rq *rq = BPF_CORE_READ(task, se.cfs_rq, rq);
-	u64 irq_time = BPF_CORE_READ(rq, clock) - BPF_CORE_READ(rq, clock_task);
 	/* rq->clock itself may be old: by a tick on a busy CPU, by seconds on an idle one. */
-	u64 clock = mono - a->mono_ahead;
+	u64 clock = mono - a->mono_ahead, irq_time = read_irq_time(task);
 
 	if (BPF_CORE_READ(task, pid)) {
-		close_task(a, cpu, task, clock, clock - irq_time);
+		close_task(a, cpu, task, clock, irq_time);
 	} else {
 		a->irq_steal_ns += irq_time - a->irq_before;
 		a->idle_ns += clock - a->clock - (irq_time - a->irq_before);
@@ -304,13 +316,12 @@ static __always_inline int emit_cpu(struct account *a, u32 cpu)
 	record->irq_steal_ns = a->irq_steal_ns;
 	record->unattributed_ns = a->unattributed_ns;
 	record->unattributed_wait_ns = a->unattributed_wait_ns;
-	record->evicted = a->evicted;
 	record->overflowed = a->overflowed;
 	record->orphaned = a->orphaned;
 	record->waits_unknown = a->waits_unknown;
 	record->moves_unknown = a->moves_unknown;
 	record->events_lost = a->events_lost;
-	record->ring_used_bytes = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	record->padding = 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	account_reported(a);
 	return 0;
@@ -328,19 +339,19 @@ int flush(struct bpf_raw_tracepoint_args *ctx)
 	struct account *a = account_of(cpu);
 
 	if (!a)
-		return FLUSH_DONE;
+		return MLPROF_FLUSH_DONE;
 	if (offline)
 		account_stop(a, bpf_ktime_get_ns());
 	else if (a->clock)
 		close_slice(a, cpu, bpf_ktime_get_ns());
 	for (u32 i = 0; i < FLUSH_SLOTS && a->nr_dirty; i++)
 		if (account_pop(cpu))
-			return FLUSH_FULL;
+			return MLPROF_FLUSH_FULL;
 	if (a->nr_dirty)
-		return FLUSH_MORE;
+		return MLPROF_FLUSH_MORE;
 	if (!a->mono)
-		return FLUSH_DONE;
-	return emit_cpu(a, cpu) ? FLUSH_FULL : FLUSH_DONE;
+		return MLPROF_FLUSH_DONE;
+	return emit_cpu(a, cpu) ? MLPROF_FLUSH_FULL : MLPROF_FLUSH_DONE;
 }
 
 /* A CPU has died: its account ends here and not at the next drain, when it may be back. */
@@ -359,16 +370,14 @@ int BPF_PROG(on_cpu_dead, u32 cpu, int state, int step, int ret)
 
 /*
  * Time up to a move belongs to the cgroup before, as cpu.stat has it: what the kernel had counted
- * when the move began. The moves of all tasks happen one at a time, under cgroup_mutex.
+ * when the move began.
  */
-__u32 moving_pid;
-__u64 moving_exec;
-
 SEC("fentry/cgroup_attach_task")
 int BPF_PROG(on_move_begin, struct cgroup *to, struct task_struct *leader)
 {
-	moving_pid = leader->pid;
-	moving_exec = leader->se.sum_exec_runtime;
+	moving.pid = leader->pid;
+	moving.exec = leader->se.sum_exec_runtime;
+	moving.mono = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -388,8 +397,8 @@ int BPF_PROG(on_move, struct cgroup *to, const char *path, struct task_struct *l
 
 	if (!cgroup_is_watched(to))
 		return 0;
-	if (moving_pid == leader->pid)
-		exec = moving_exec;
+	if (moving.pid == leader->pid)
+		exec = moving.exec;
 	move_note(leader->pid, bpf_ktime_get_ns(), exec, to->kn->id);
 	if (!group || leader->signal->nr_threads <= 1) {
 		distrust_cset(task_cpu(leader));

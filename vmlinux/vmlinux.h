@@ -43,15 +43,9 @@ enum {
 	BPF_RB_AVAIL_DATA = 0,
 };
 
-enum {
-	BPF_F_CURRENT_CPU = 0xffffffffULL,
-	BPF_F_INNER_MAP = 1 << 12,
-};
-
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
-	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -138,7 +132,6 @@ struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state;
 	unsigned int flags;
-	int on_cpu;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	int pid;

@@ -15,10 +15,6 @@
 #ifndef MLPROF_ACCOUNT_BPF_H
 #define MLPROF_ACCOUNT_BPF_H
 
-/* Slots per CPU at most. How many there are is a power of two chosen at load. */
-#define ACCOUNT_SLOTS_MAX 4096
-#define ACCOUNT_SLOTS_MIN 64
-
 /* The running slice goes on since a flush has taken its slot. */
 #define ACCOUNT_NO_SLOT (~0U)
 
@@ -41,21 +37,21 @@ struct account {
 	s64 unattributed_ns;
 	u64 unattributed_wait_ns;
 	u32 mono_stale; /* compare the clocks at the next occasion */
-	u32 evicted;	/* from here on as in struct mlprof_record_cpu */
-	u32 overflowed;
+	u32 evicted;	/* slots written out early because another cgroup needed them */
+	u32 overflowed; /* from here on as in struct mlprof_record_cpu */
 	u32 orphaned;
 	u32 waits_unknown;
 	u32 moves_unknown;
 	u32 events_lost;
 
-	u16 dirty[ACCOUNT_SLOTS_MAX]; /* which slots are not empty, in the order of their claiming */
+	u16 dirty[MLPROF_SLOTS_MAX]; /* which slots are not empty, in the order of their claiming */
 	struct mlprof_usage slots[];
 };
 
 #define ACCOUNT_BYTES(nr_slots) (sizeof(struct account) + (nr_slots) * sizeof(struct mlprof_usage))
 
 /* Slots per CPU less one. A constant to the verifier. */
-const volatile __u32 account_mask __weak = ACCOUNT_SLOTS_MIN - 1;
+const volatile __u32 account_mask __weak = MLPROF_SLOTS_MIN - 1;
 
 static __always_inline struct mlprof_usage *account_slot(struct account *a, u32 slot)
 {
@@ -111,7 +107,6 @@ static __always_inline void account_reported(struct account *a)
 	a->irq_steal_ns = 0;
 	a->unattributed_ns = 0;
 	a->unattributed_wait_ns = 0;
-	a->evicted = 0;
 	a->overflowed = 0;
 	a->orphaned = 0;
 	a->waits_unknown = 0;

@@ -12,7 +12,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(u32));
-	__uint(value_size, ACCOUNT_BYTES(ACCOUNT_SLOTS_MIN));
+	__uint(value_size, ACCOUNT_BYTES(MLPROF_SLOTS_MIN));
 } accounts SEC(".maps") __weak;
 
 static __always_inline struct account *account_of(u32 cpu)

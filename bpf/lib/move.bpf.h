@@ -58,26 +58,53 @@ static __always_inline void move_note(u32 pid, u64 mono, u64 exec, u64 cgroup)
 	m->nr++;
 }
 
-/* The moves noted for a task, or for the group it is a thread of; NULL if there are none. */
-static __always_inline struct moves *moves_of_task(u32 pid, u32 tgid)
+/*
+ * The move that is under way: there is one at a time, under cgroup_mutex. The task may already be
+ * in the new cgroup, and leave its CPU, before the kernel tells that it has moved.
+ */
+struct {
+	__u32 pid;
+	__u32 padding;
+	__u64 exec; /* se.sum_exec_runtime when it began */
+	__u64 mono; /* CLOCK_MONOTONIC when it began */
+} moving;
+
+/*
+ * The moves noted for a task, or for the group it is a thread of; NULL if there are none. Its own
+ * count only if the last of them is in the running slice: they may be of long ago, the group's of
+ * just now.
+ */
+static __always_inline struct moves *moves_of_task(struct account *a, u32 pid, u32 tgid)
 {
 	struct moves *m = moves_of(pid);
 
-	if (m && m->pid == pid)
+	if (m && m->pid == pid &&
+	    (s64)(m->kept[(m->nr - 1) & (MOVES_KEPT - 1)].mono - a->mono_ahead - a->clock) > 0)
 		return m;
 	m = moves_of(tgid);
 	return m && m->pid == tgid ? m : NULL;
 }
 
+/* How much a task had run when the move that is under way began; all of the slice if it is not its.
+ */
+static __always_inline u64 moving_exec(struct account *a, u32 pid, u32 tgid, u64 exec, u64 clock)
+{
+	if (moving.pid == pid)
+		return moving.exec;
+	if (moving.pid == tgid)
+		return exec - (clock - (moving.mono - a->mono_ahead));
+	a->moves_unknown++;
+	return exec;
+}
+
 /* Charges what ran before a move to the cgroup of before; the slice then begins at the move. */
-static __always_inline void settle_move(struct account *a, u32 cpu, const struct move *move, u64 at,
-					u64 exec)
+static __always_inline void settle_move(struct account *a, u32 cpu, u64 to, u64 at, u64 exec)
 {
 	if ((s64)(at - a->exec) > 0 && (s64)(exec - at) >= 0) {
 		account_charge(a, cpu, a->cgroup, at - a->exec);
 		a->exec = at;
 	}
-	a->cgroup = move->cgroup;
+	a->cgroup = to;
 }
 
 /*
@@ -88,15 +115,17 @@ static __always_inline void settle_move(struct account *a, u32 cpu, const struct
  */
 __noinline int account_settle(u32 cpu, u64 clock, u64 exec, u64 cgroup, u64 tgid_pid)
 {
-	struct moves *m = moves_of_task((u32)tgid_pid, tgid_pid >> 32);
-	u32 first = m && m->nr > MOVES_KEPT ? m->nr - MOVES_KEPT : 0;
+	u32 pid = (u32)tgid_pid, tgid = tgid_pid >> 32, first;
 	struct account *a = account_of(cpu);
+	struct moves *m;
 
 	if (!a)
 		return 0;
 	if (a->slot != ACCOUNT_NO_SLOT)
 		a->cgroup = account_slot(a, a->slot)->cgroup;
 	a->slot = ACCOUNT_NO_SLOT;
+	m = moves_of_task(a, pid, tgid);
+	first = m && m->nr > MOVES_KEPT ? m->nr - MOVES_KEPT : 0;
 	for (u32 i = 0; m && i < MOVES_KEPT && first + i < m->nr; i++) {
 		const struct move *move = &m->kept[(first + i) & (MOVES_KEPT - 1)];
 		u64 moved = move->mono - a->mono_ahead;
@@ -104,15 +133,11 @@ __noinline int account_settle(u32 cpu, u64 clock, u64 exec, u64 cgroup, u64 tgid
 		if ((s64)(moved - a->clock) <= 0)
 			continue;
 		/* Of a thread that moved with its group: it ran all along, so count back from now. */
-		settle_move(a, cpu, move,
-			    m->pid == (u32)tgid_pid ? move->exec : exec - (clock - moved), exec);
+		settle_move(a, cpu, move->cgroup,
+			    m->pid == pid ? move->exec : exec - (clock - moved), exec);
 	}
-	if (a->cgroup == cgroup)
-		return 0;
-	a->moves_unknown++;
-	account_charge(a, cpu, a->cgroup, exec - a->exec);
-	a->exec = exec;
-	a->cgroup = cgroup;
+	if (a->cgroup != cgroup)
+		settle_move(a, cpu, cgroup, moving_exec(a, pid, tgid, exec, clock), exec);
 	return 0;
 }
 

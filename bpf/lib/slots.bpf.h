@@ -50,7 +50,7 @@ __noinline u32 account_claim(u32 cpu, u64 cgroup)
 	slot = empty != ~0U ? empty : home & account_mask;
 	usage = account_slot(a, slot);
 	if (empty != ~0U) {
-		a->dirty[a->nr_dirty & (ACCOUNT_SLOTS_MAX - 1)] = slot;
+		a->dirty[a->nr_dirty & (MLPROF_SLOTS_MAX - 1)] = slot;
 		a->nr_dirty++;
 	} else {
 		slot_evict(a, cpu, usage);
@@ -75,7 +75,7 @@ __noinline int account_pop(u32 cpu)
 
 	if (!a || !a->nr_dirty)
 		return 0;
-	usage = account_slot(a, a->dirty[(a->nr_dirty - 1) & (ACCOUNT_SLOTS_MAX - 1)]);
+	usage = account_slot(a, a->dirty[(a->nr_dirty - 1) & (MLPROF_SLOTS_MAX - 1)]);
 	if (emit_usage(cpu, usage))
 		return 1;
 	__builtin_memset(usage, 0, sizeof(*usage));

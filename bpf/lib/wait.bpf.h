@@ -53,4 +53,13 @@ static __always_inline u64 wait_before_move(u32 pid, u64 run_delay)
 	return wait_word(pid, run_delay) - *wait_entry(pid);
 }
 
+/*
+ * Whether the entry of a pid has ever been written. A task that has not left a CPU since the table
+ * is there seems to have waited for pid * 2^42 ns: more than an hour, but less than WAIT_LONGEST.
+ */
+static __always_inline bool wait_is_known(u32 pid)
+{
+	return *wait_entry(pid) != 0;
+}
+
 #endif

@@ -20,8 +20,20 @@
 #define MLPROF_CGROUP_KERNEL	 (~0ULL) /* kernel threads that live in the root cgroup */
 #define MLPROF_CGROUP_ROOT_TASKS (~1ULL) /* the other tasks of the root cgroup */
 
-/* Longest cgroup path that an event carries, with the NUL; a longer one is cut and marked. */
-#define MLPROF_CGROUP_PATH_MAX 4096
+/* Longest cgroup path that an event carries, with the NUL: the kernel cuts at
+ * TRACE_CGROUP_PATH_LEN. */
+#define MLPROF_CGROUP_PATH_MAX 1024
+
+/* Open accounts per CPU, at least and at most; how many there are is a power of two. */
+#define MLPROF_SLOTS_MIN 64
+#define MLPROF_SLOTS_MAX 4096
+
+/* What the flush program comes back with. */
+enum mlprof_flush_result {
+	MLPROF_FLUSH_DONE = 0, /* all is written, up to the moment in the CPU's record */
+	MLPROF_FLUSH_MORE = 1, /* there is more: call again */
+	MLPROF_FLUSH_FULL = 2, /* the ring is full: empty it, then call again */
+};
 
 enum mlprof_record_kind {
 	MLPROF_RECORD_USAGE = 1,
@@ -72,13 +84,12 @@ struct mlprof_record_cpu {
 	__s64 irq_steal_ns;	    /* interrupts and a hypervisor took it from whoever ran */
 	__s64 unattributed_ns;	    /* on-CPU time whose cgroup was lost */
 	__u64 unattributed_wait_ns; /* run-queue wait whose cgroup was lost */
-	__u32 evicted;		    /* slots written out early because another cgroup needed them */
-	__u32 overflowed;	    /* of those, slots that went to the overflow map: ring full */
-	__u32 orphaned;	       /* of those, slots whose time became unattributed: map full too */
-	__u32 waits_unknown;   /* waits of tasks whose earlier wait elsewhere was not known */
-	__u32 moves_unknown;   /* slices whose task changed cgroup at an unknown moment */
-	__u32 events_lost;     /* event records that found the ring full */
-	__u64 ring_used_bytes; /* bytes waiting in this CPU's ring, this record not counted */
+	__u32 overflowed;    /* slots that had to go and went to the overflow map: ring full */
+	__u32 orphaned;	     /* of those, slots whose time became unattributed: map full too */
+	__u32 waits_unknown; /* waits of tasks whose earlier wait elsewhere was not known */
+	__u32 moves_unknown; /* slices whose task changed cgroup at an unknown moment */
+	__u32 events_lost;   /* event records that found the ring full */
+	__u32 padding;
 };
 
 enum mlprof_cgroup_op {
@@ -98,7 +109,7 @@ struct mlprof_record_cgroup {
 _Static_assert(sizeof(struct mlprof_record_header) == 8, "header");
 _Static_assert(sizeof(struct mlprof_usage) == 136, "usage");
 _Static_assert(sizeof(struct mlprof_record_usage) == 144, "usage record");
-_Static_assert(sizeof(struct mlprof_record_cpu) == 88, "cpu record");
+_Static_assert(sizeof(struct mlprof_record_cpu) == 80, "cpu record");
 _Static_assert(sizeof(struct mlprof_record_cgroup) == 24, "cgroup record");
 
 #endif

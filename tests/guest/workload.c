@@ -166,10 +166,7 @@ static void report(const char *dir, const struct used *used)
 		die("report");
 }
 
-/*
- * Until next to nothing runs on this machine, or a few seconds have passed. Even a zombie may still
- * be waiting for a CPU, to leave it for the last time.
- */
+/* Until next to nothing runs on this machine, or a few seconds have passed. */
 static void wait_for_quiet(void)
 {
 	char text[128];
@@ -205,12 +202,30 @@ static void report_thread(void)
 	syscall(SYS_exit, 0); /* pthread_exit() would do more, and nobody would be told */
 }
 
+/*
+ * Until the task is a zombie that has left its CPU for good: it may well be preempted on the way.
+ * Its stack goes with the last switch, and /proc/PID/syscall begins with -1 when there is none.
+ */
 static void wait_for_zombie(pid_t pid)
 {
+	char path[64], text[128] = "";
 	siginfo_t info;
 
 	if (waitid(P_PID, pid, &info, WEXITED | WNOWAIT))
 		die("waitid");
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	while (strncmp(text, "-1 ", 3)) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t len;
+
+		if (text[0])
+			sleep_ns(MS);
+		len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		if (len < 0)
+			die("%s", path);
+		close(fd);
+		text[len] = '\0';
+	}
 }
 
 static void read_zombie(pid_t pid, struct used *used)
@@ -571,7 +586,6 @@ static void run_one(void)
 		write_pid(dirs[i % 2], pid);
 	}
 	wait_for_zombie(pid);
-	wait_for_quiet();
 	finish(options.dir, pid);
 }
 
@@ -599,9 +613,6 @@ static void run_list(void)
 		pids[nr] = start(dirs[nr]);
 	}
 	fclose(list);
-	for (int i = 0; i < nr; i++)
-		wait_for_zombie(pids[i]);
-	wait_for_quiet();
 	for (int i = 0; i < nr; i++)
 		finish(dirs[i], pids[i]);
 }

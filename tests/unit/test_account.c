@@ -13,7 +13,7 @@
 #include "bpf/lib/account.bpf.h"
 #include "bpf/lib/hist.bpf.h"
 
-#define SLOTS ACCOUNT_SLOTS_MIN
+#define SLOTS MLPROF_SLOTS_MIN
 
 static struct account *account;
 static struct mlprof_usage emitted[4096], overflowed[4096];
@@ -220,6 +220,32 @@ static void a_move_at_an_unknown_time_is_counted(void **state)
 	assert_int_equal(account->moves_unknown, 1);
 }
 
+static void a_move_under_way_is_known_before_it_is_told(void **state)
+{
+	(void)state;
+	begin_slice();
+	moving.pid = 77;
+	moving.exec = 650;
+	moving.mono = 6180;
+	account_settle(0, 1500, 1000, 20, TASK_77);
+	assert_int_equal(charged(10), 150);
+	assert_int_equal(account->exec, 650);
+	assert_int_equal(account->cgroup, 20);
+	assert_int_equal(account->moves_unknown, 0);
+	moving.pid = 0;
+}
+
+static void an_old_move_of_its_own_hides_none_of_its_group(void **state)
+{
+	(void)state;
+	move_note(78, 5900, 100, 10);
+	begin_slice();
+	move_note(77, 6200, 123456, 20);
+	account_settle(0, 1500, 1000, 20, (u64)77 << 32 | 78);
+	assert_int_equal(charged(10), 200);
+	assert_int_equal(account->moves_unknown, 0);
+}
+
 static void more_moves_than_are_kept_lose_no_time(void **state)
 {
 	s64 sum = 0;
@@ -254,7 +280,11 @@ static void buckets_are_closed_above(void **state)
 static void waits_before_a_move_are_told_by_task(void **state)
 {
 	(void)state;
+	/* A pid of before the table: it looks like a wait of an hour, and is none. */
+	assert_false(wait_is_known(1000));
+	assert_true(wait_before_move(1000, 5000) > HIST_BOUND(15));
 	wait_leave(77, 1000);
+	assert_true(wait_is_known(77));
 	assert_int_equal(wait_before_move(77, 1000), 0);
 	assert_int_equal(wait_before_move(77, 1250), 250);
 	/* Another task in the same entry, in either order of their delays: not known. */
@@ -321,6 +351,8 @@ int main(void)
 		TEST(a_move_before_the_slice_is_not_its_business),
 		TEST(a_thread_is_cut_when_its_group_moved),
 		TEST(a_move_at_an_unknown_time_is_counted),
+		TEST(a_move_under_way_is_known_before_it_is_told),
+		TEST(an_old_move_of_its_own_hides_none_of_its_group),
 		TEST(more_moves_than_are_kept_lose_no_time),
 		TEST(buckets_are_closed_above),
 		TEST(waits_before_a_move_are_told_by_task),

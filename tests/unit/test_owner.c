@@ -139,6 +139,24 @@ static void the_dead_are_kept_for_a_time(void **state)
 	owners_free(owners);
 }
 
+static void its_end_may_be_told_before_its_beginning(void **state)
+{
+	struct owners *owners = new_owners(10);
+	int gone = 0;
+
+	(void)state;
+	owners_removed(owners, 5, 1000);
+	owners_made(owners, 5, "/a/x.service");
+	assert_int_not_equal(owners_find(owners, 5), OWNER_NONE);
+	owners_expire(owners, 1100, ignore_owner, &gone);
+	assert_int_equal(owners_find(owners, 5), OWNER_NONE);
+	assert_int_equal(gone, 1);
+	owners_removed(owners, 6, 2000);
+	owners_expire(owners, 2100, ignore_owner, &gone);
+	assert_int_equal(gone, 1);
+	owners_free(owners);
+}
+
 static void what_does_not_fit_is_other(void **state)
 {
 	struct owners *owners = new_owners(2);
@@ -215,6 +233,7 @@ int main(void)
 		cmocka_unit_test(a_segment_longer_than_a_name_is_cut),
 		cmocka_unit_test(cgroups_of_one_container_share_an_owner),
 		cmocka_unit_test(the_dead_are_kept_for_a_time),
+		cmocka_unit_test(its_end_may_be_told_before_its_beginning),
 		cmocka_unit_test(what_does_not_fit_is_other),
 		cmocka_unit_test(many_come_and_go),
 		cmocka_unit_test(idmap_agrees_with_an_array),

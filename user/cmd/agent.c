@@ -49,13 +49,13 @@ struct agent {
 	uint64_t swept_at_losses; /* events that had been lost at the last sweep */
 	bool removals_unknown;	  /* the kernel does not tell which cgroups are gone */
 	int last_error;		  /* of a drain; told once, not at every tick */
+	bool usage_error;	  /* start() failed because of what it was asked for */
 };
 
-static void take_usage(void *context, unsigned int cpu, const struct mlprof_usage *usage)
+static void take_usage(void *context, const struct mlprof_usage *usage)
 {
 	struct agent *agent = context;
 
-	(void)cpu;
 	usage_add(agent->usage, usage);
 }
 
@@ -145,7 +145,6 @@ static int publish(struct agent *agent)
 	usage_set_malformed(agent->usage, counts.malformed);
 	snap->seq = agent->drains;
 	snap->realtime_ns = clock_ns(CLOCK_REALTIME);
-	snap->monotonic_ns = clock_ns(CLOCK_MONOTONIC);
 	snap->cpus_online = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
 	fill_self(agent, snap, &counts);
 	err = usage_fill(agent->usage, snap);
@@ -194,6 +193,7 @@ static void drain(struct agent *agent)
 	int err;
 
 	agent->drains++;
+	usage_begin(agent->usage, begun);
 	err = kernel_drain(agent->kernel, &sink);
 	usage_end(agent->usage, clock_ns(CLOCK_MONOTONIC));
 	sweep(agent);
@@ -241,6 +241,8 @@ static int start_http(struct agent *agent)
 	err = http_start(&http, &agent->http, &error);
 	if (err)
 		log_error("%s", error.text);
+	/* An address or a path that can never be one was asked for in a wrong way. */
+	agent->usage_error = err == -EINVAL || err == -ENAMETOOLONG;
 	return err;
 }
 
@@ -277,23 +279,37 @@ static int start(struct agent *agent)
 		.max_owners = agent->options.most_owners,
 		.keep_ns = agent->options.keep_ns,
 	};
-	int err = hierarchy_open(agent->options.cgroup_root, &agent->hierarchy);
+	const char *missing = kernel_capabilities_missing();
+	int err;
 
+	if (missing) {
+		log_error("cannot attach to the kernel: %s", missing);
+		return -EPERM;
+	}
+	err = hierarchy_open(agent->options.cgroup_root, &agent->hierarchy);
 	if (err)
 		return err;
 	agent->board = snapshot_board_new();
 	agent->owners = owners_new(&owners);
 	agent->usage = agent->owners ? usage_new(agent->owners) : NULL;
-	if (!agent->board || !agent->usage)
+	if (!agent->board || !agent->usage) {
+		log_error("memory is out");
 		return -ENOMEM;
+	}
 	/* The address before the programs: what is in use by another is found out soonest. */
 	err = start_http(agent);
 	if (err)
 		return err;
 	agent->start_realtime_ns = clock_ns(CLOCK_REALTIME);
 	err = start_kernel(agent);
+	if (err)
+		return err;
 	/* After attaching, so that a cgroup made meanwhile is in the walk or in an event. */
-	return err ? err : owners_walk(agent->owners);
+	err = owners_walk(agent->owners);
+	if (err)
+		log_error("cannot read the cgroups below %s: %s", agent->hierarchy.root,
+			  strerror(-err));
+	return err;
 }
 
 static void stop(struct agent *agent)
@@ -390,5 +406,7 @@ int cmd_agent(int argc, char **argv)
 		err = run(&agent);
 	}
 	stop(&agent);
-	return err ? CMD_FAILED : CMD_OK;
+	if (err)
+		return agent.usage_error ? CMD_USAGE : CMD_FAILED;
+	return CMD_OK;
 }

@@ -39,10 +39,9 @@ static void add_row(struct report *report, const char *name, bool required, cons
 	snprintf(row->reason, sizeof(row->reason), "%s", reason ? reason : "");
 }
 
-static void ignore_usage(void *context, unsigned int cpu, const struct mlprof_usage *usage)
+static void ignore_usage(void *context, const struct mlprof_usage *usage)
 {
 	(void)context;
-	(void)cpu;
 	(void)usage;
 }
 

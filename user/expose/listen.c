@@ -25,7 +25,7 @@ struct tcp_address {
 
 static int bad_address(const char *address, struct expose_error *error)
 {
-	say(error, "bad listen address '%s': want HOST:PORT, [IPV6]:PORT or :PORT", address);
+	say(error, "bad value '%s' for --listen: want HOST:PORT, [IPV6]:PORT or :PORT", address);
 	return -EINVAL;
 }
 

@@ -36,21 +36,19 @@ static int flush_once(struct kernel *kernel, unsigned int cpu, bool offline, __u
 	return err;
 }
 
+/* Whether the CPU is offline is asked each time: it may come back between two calls. */
 static int flush_cpu(struct kernel *kernel, unsigned int cpu)
 {
-	bool offline = false;
 	__u32 result;
 	int err;
 
 	for (int calls = 0; calls < FLUSH_CALLS_MAX; calls++) {
-		err = flush_once(kernel, cpu, offline, &result);
-		if (err == -ENXIO && !offline) {
-			offline = true;
-			continue;
-		}
+		err = flush_once(kernel, cpu, false, &result);
+		if (err == -ENXIO)
+			err = flush_once(kernel, cpu, true, &result);
 		if (!err)
 			err = rings_consume(kernel, cpu);
-		if (err || result == FLUSH_DONE)
+		if (err || result == MLPROF_FLUSH_DONE)
 			return err;
 	}
 	return 0;
@@ -63,7 +61,7 @@ static void take_overflow(struct kernel *kernel, int fd)
 
 	while (!bpf_map_get_next_key(fd, NULL, &key)) {
 		if (!bpf_map_lookup_elem(fd, &key, &usage))
-			kernel->sink->usage(kernel->sink->context, 0, &usage);
+			kernel->sink->usage(kernel->sink->context, &usage);
 		bpf_map_delete_elem(fd, &key);
 	}
 }
@@ -84,10 +82,28 @@ static int flush_all(struct kernel *kernel)
 {
 	int err = 0;
 
-	kernel->overflow_pending = false;
 	for (unsigned int cpu = 0; cpu < kernel->nr_cpus && !err; cpu++)
 		err = flush_cpu(kernel, cpu);
 	return err;
+}
+
+/*
+ * Overflow that this flush has told of belongs to this drain. If not every CPU could be flushed, the
+ * map that was turned away from may still be written to: it is turned back to and taken next time.
+ */
+static int drain_overflow(struct kernel *kernel)
+{
+	int fd = turn_overflow(kernel), err;
+
+	kernel->overflow_pending = false;
+	err = flush_all(kernel);
+	if (err) {
+		turn_overflow(kernel);
+		kernel->overflow_pending = true;
+		return err;
+	}
+	take_overflow(kernel, fd);
+	return 0;
 }
 
 int kernel_drain(struct kernel *kernel, const struct record_sink *sink)
@@ -95,21 +111,14 @@ int kernel_drain(struct kernel *kernel, const struct record_sink *sink)
 	int err = 0;
 
 	kernel->sink = sink;
-	kernel->ring_used_now = 0;
+	kernel->waiting_bytes = 0;
 	/* What is left from before is read first, so that the flush finds room. */
 	for (unsigned int cpu = 0; cpu < kernel->nr_cpus && !err; cpu++)
 		err = rings_consume(kernel, cpu);
+	kernel->counts.ring_used_bytes = kernel->waiting_bytes;
 	if (!err)
 		err = flush_all(kernel);
-	/* Overflow told of by this flush belongs to this drain; a second flush lets every CPU pass.
-	 */
-	for (int turns = 0; kernel->overflow_pending && turns < OVERFLOW_TURNS_MAX && !err;
-	     turns++) {
-		int fd = turn_overflow(kernel);
-
-		err = flush_all(kernel);
-		take_overflow(kernel, fd);
-	}
-	kernel->counts.ring_used_bytes = kernel->ring_used_now;
+	for (int turns = 0; kernel->overflow_pending && turns < OVERFLOW_TURNS_MAX && !err; turns++)
+		err = drain_overflow(kernel);
 	return err;
 }

@@ -49,7 +49,7 @@ struct kernel {
 	const struct record_sink *sink; /* during a drain */
 	bool overflow_pending;		/* a slot went to the overflow map in use */
 	struct kernel_counts counts;
-	uint64_t ring_used_now;
+	uint64_t waiting_bytes;	    /* read from the rings so far in this drain */
 	uint64_t stats_on_since_ns; /* CLOCK_MONOTONIC; 0: off */
 	int stats_fd;
 };

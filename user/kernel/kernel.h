@@ -31,12 +31,11 @@ struct kernel_feature {
 };
 
 /*
- * Who takes the records. `end` is told once per drain, when all records of it have been handed
- * over. A record is valid during the call only.
+ * Who takes the records, in no order. A record is valid during the call only.
  */
 struct record_sink {
 	void *context;
-	void (*usage)(void *context, unsigned int cpu, const struct mlprof_usage *usage);
+	void (*usage)(void *context, const struct mlprof_usage *usage);
 	void (*cpu)(void *context, const struct mlprof_record_cpu *record);
 	void (*cgroup)(void *context, const struct mlprof_record_cgroup *record);
 };
@@ -46,7 +45,7 @@ struct kernel_counts {
 	uint64_t records;
 	uint64_t malformed;	  /* records of a kind or length that is not known; skipped */
 	uint64_t ring_size_bytes; /* of all rings together */
-	uint64_t ring_used_bytes; /* that waited in them at the last drain */
+	uint64_t ring_used_bytes; /* that waited in them when the last drain began */
 	uint64_t map_bytes;	  /* kernel memory of all maps, as the kernel accounts it */
 	uint64_t bpf_stats_ns;	  /* how long run statistics were on */
 };
@@ -81,6 +80,9 @@ void kernel_count(struct kernel *kernel, struct kernel_counts *counts);
 
 /* Fills at most `max` rows and returns how many there are. */
 size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_t max);
+
+/* What this process lacks to attach, as advice to a person; NULL if nothing. */
+const char *kernel_capabilities_missing(void);
 
 /* What the machine offers apart from hooks: rows as features, none of them owned by a handle. */
 size_t kernel_probe(struct kernel_feature *rows, size_t max);

@@ -24,11 +24,8 @@
 /* All slots of all CPUs together, unless that is less than the smallest table per CPU. */
 #define SLOTS_BYTES ((size_t)8 << 20)
 
-/* As in bpf/lib/account.bpf.h. */
-#define ACCOUNT_SLOTS_MIN  64u
-#define ACCOUNT_SLOTS_MAX  4096u
-
-#define VERIFIER_LOG_BYTES ((size_t)16 << 10)
+/* Before 6.4 the kernel keeps the head of a log that is too large, and the verdict is at its end. */
+#define VERIFIER_LOG_BYTES ((size_t)1 << 20)
 
 static int libbpf_log(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -57,9 +54,9 @@ static unsigned int slots_per_cpu(unsigned int nr_cpus, unsigned int wanted)
 
 	if (!slots)
 		slots = power_of_two_below(SLOTS_BYTES / nr_cpus / sizeof(struct mlprof_usage));
-	if (slots < ACCOUNT_SLOTS_MIN)
-		slots = ACCOUNT_SLOTS_MIN;
-	return slots > ACCOUNT_SLOTS_MAX ? ACCOUNT_SLOTS_MAX : power_of_two_below(slots);
+	if (slots < MLPROF_SLOTS_MIN)
+		slots = MLPROF_SLOTS_MIN;
+	return slots > MLPROF_SLOTS_MAX ? MLPROF_SLOTS_MAX : power_of_two_below(slots);
 }
 
 static size_t ring_bytes_per_cpu(unsigned int nr_cpus, size_t budget)
@@ -77,7 +74,7 @@ static void configure(struct kernel *kernel, const struct kernel_options *option
 	unsigned int slots = slots_per_cpu(kernel->nr_cpus, options->slots);
 	struct mlprof_bpf *bpf = kernel->bpf;
 	__u32 base = bpf_map__value_size(bpf->maps.accounts) -
-		     ACCOUNT_SLOTS_MIN * sizeof(struct mlprof_usage);
+		     MLPROF_SLOTS_MIN * sizeof(struct mlprof_usage);
 
 	bpf->rodata->account_mask = slots - 1;
 	bpf->rodata->possible_cpus = kernel->nr_cpus;
@@ -191,8 +188,8 @@ static int load_object(struct kernel *kernel, const struct kernel_options *optio
 		err = 0;
 	}
 	if (err && rejected >= 0 && logs && kernel->features[rejected].reason[0])
-		set_failure(kernel, "cannot load %s: %s", program_plans[rejected].program,
-			    kernel->features[rejected].reason);
+		set_failure(kernel, "cannot load %s: %s; see mlprof doctor",
+			    program_plans[rejected].program, kernel->features[rejected].reason);
 	else if (err)
 		set_failure(kernel, "cannot load the BPF programs: %s; %s", strerror(-err),
 			    load_hint(err));
@@ -250,12 +247,16 @@ static void visit_cpus(struct kernel *kernel)
 	CPU_FREE(one);
 }
 
-/* Before 5.11 maps and programs count as locked memory. */
-static void lift_memory_lock_limit(void)
+/* Before 5.11 maps and programs count as locked memory. A ring takes two descriptors. */
+static void lift_limits(void)
 {
-	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
 
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 static int features_probe(struct kernel *kernel)
@@ -283,7 +284,7 @@ static int prepare(struct kernel *kernel, const struct kernel_options *options)
 	kernel->ring_bytes = ring_bytes_per_cpu(kernel->nr_cpus, options->ring_bytes);
 	kernel->general = options->cgroup_v1 || !kernel_is_common();
 	libbpf_set_print(libbpf_log);
-	lift_memory_lock_limit();
+	lift_limits();
 	return features_probe(kernel);
 }
 

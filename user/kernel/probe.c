@@ -28,8 +28,11 @@ static struct btf *kernel_btf(void)
 {
 	static struct btf *btf;
 
-	if (!btf)
+	if (!btf) {
+		/* What is missing is told by whoever asks. */
+		libbpf_set_print(NULL);
 		btf = btf__load_vmlinux_btf();
+	}
 	return btf;
 }
 
@@ -76,7 +79,7 @@ static void set_row(struct kernel_feature *row, const char *name, bool required,
 }
 
 /* CAP_BPF and CAP_PERFMON came with 5.8; CAP_SYS_ADMIN stands for both. */
-static const char *capabilities_missing(void)
+const char *kernel_capabilities_missing(void)
 {
 	static const cap_value_t needed[] = {39 /* CAP_BPF */, 38 /* CAP_PERFMON */};
 	cap_t caps = cap_get_proc();
@@ -115,7 +118,7 @@ size_t kernel_probe(struct kernel_feature *rows, size_t max)
 	if (max < 5)
 		return 0;
 	libbpf_set_print(NULL);
-	set_row(&rows[nr++], "capabilities", true, capabilities_missing());
+	set_row(&rows[nr++], "capabilities", true, kernel_capabilities_missing());
 	set_row(&rows[nr++], "btf", true,
 		kernel_btf() ? NULL : "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
 	set_row(&rows[nr++], "ring_buffer", true, map_type_missing(BPF_MAP_TYPE_RINGBUF));

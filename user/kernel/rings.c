@@ -11,7 +11,7 @@ static int take_usage(struct kernel *kernel, const struct mlprof_record_usage *r
 {
 	if (bytes != sizeof(*record))
 		return -EBADMSG;
-	kernel->sink->usage(kernel->sink->context, record->header.cpu, &record->usage);
+	kernel->sink->usage(kernel->sink->context, &record->usage);
 	return 0;
 }
 
@@ -19,7 +19,6 @@ static int take_cpu(struct kernel *kernel, const struct mlprof_record_cpu *recor
 {
 	if (bytes != sizeof(*record))
 		return -EBADMSG;
-	kernel->ring_used_now += record->ring_used_bytes;
 	if (record->overflowed > record->orphaned)
 		kernel->overflow_pending = true;
 	kernel->sink->cpu(kernel->sink->context, record);
@@ -60,6 +59,8 @@ static int take_record(void *context, void *data, size_t bytes)
 	struct kernel *kernel = context;
 
 	kernel->counts.records++;
+	/* As the kernel lays them out: eight bytes before each, and whole words. */
+	kernel->waiting_bytes += (bytes + 8 + 7) & ~(size_t)7;
 	if (take_by_kind(kernel, data, bytes))
 		kernel->counts.malformed++;
 	return 0;

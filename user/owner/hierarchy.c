@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "owner/hierarchy.h"
 
+#define CGROUP1_MAGIC 0x27e0eb
 #define CGROUP2_MAGIC 0x63677270
 
 /* Type of a kernfs file handle (FILEID_KERNFS): the 64-bit id and nothing else. */
@@ -73,7 +74,9 @@ static int choose_root(const char *root, struct hierarchy *hierarchy)
 		strcpy(hierarchy->root, root);
 		if (statfs(root, &fs))
 			return -errno;
-		hierarchy->v1 = fs.f_type != CGROUP2_MAGIC;
+		hierarchy->v1 = fs.f_type == CGROUP1_MAGIC;
+		if (hierarchy->v1 ? !cpu_hierarchy_id() : fs.f_type != CGROUP2_MAGIC)
+			return -EMEDIUMTYPE;
 		return 0;
 	}
 	hierarchy->v1 = cpu_hierarchy_id() != 0;

@@ -244,8 +244,7 @@ void owners_removed(struct owners *owners, uint64_t cgroup, uint64_t now_ns)
 {
 	uint32_t ignored;
 
-	if (owners_find(owners, cgroup) == OWNER_NONE ||
-	    idmap_get(&owners->dying, cgroup, &ignored))
+	if (idmap_get(&owners->dying, cgroup, &ignored))
 		return;
 	if (owners->nr_dead == owners->dead_capacity && grow_dead(owners))
 		return;
@@ -302,7 +301,8 @@ static void forget_cgroup(struct owners *owners, uint64_t cgroup,
 	uint32_t number = owners_find(owners, cgroup);
 
 	idmap_remove(&owners->dying, cgroup);
-	idmap_remove(&owners->by_cgroup, cgroup);
+	if (!idmap_remove(&owners->by_cgroup, cgroup))
+		return;
 	if (--owners->entries[number].cgroups || number < NR_OTHERS)
 		return;
 	gone(context, number);

@@ -40,7 +40,10 @@ void owners_free(struct owners *owners);
 /* A cgroup of that id and path exists, or has existed. */
 void owners_made(struct owners *owners, uint64_t cgroup, const char *path);
 
-/* A cgroup is gone as of `now_ns` (any clock, the same at every call). */
+/*
+ * A cgroup is gone as of `now_ns` (any clock, the same at every call). It may not be known yet: the
+ * event of its making may come from another CPU and so later.
+ */
 void owners_removed(struct owners *owners, uint64_t cgroup, uint64_t now_ns);
 
 /* The owner's number, or OWNER_NONE if the cgroup is not known. */
@@ -66,7 +69,7 @@ const struct owner *owners_at(const struct owners *owners, uint32_t number);
 /* Grows whenever an owner comes or goes. */
 uint64_t owners_generation(const struct owners *owners);
 
-/* How many owners had to share "other". */
+/* How many cgroups had to share "other" because their owner did not fit. */
 uint64_t owners_dropped(const struct owners *owners);
 
 #endif

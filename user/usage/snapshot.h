@@ -99,7 +99,7 @@ struct self_stats {
 struct snapshot {
 	uint64_t seq;	       /* 1 for the first */
 	uint64_t realtime_ns;  /* CLOCK_REALTIME at its making */
-	uint64_t monotonic_ns; /* CLOCK_MONOTONIC at its making */
+	uint64_t monotonic_ns; /* CLOCK_MONOTONIC up to which it tells, the mean of all CPUs */
 	unsigned int cpus_online;
 
 	uint64_t node_ns[NODE_MODES]; /* by enum node_mode; sums to elapsed_ns */

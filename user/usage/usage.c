@@ -62,6 +62,9 @@ struct usage {
 
 	struct shown node[NODE_MODES];
 	uint64_t elapsed_ns, unattributed_wait_ns, overflowed;
+	uint64_t begun_ns;    /* when this drain began */
+	uint64_t *flushed_ns; /* by CPU: when it was last flushed */
+	unsigned int nr_cpus;
 	uint64_t losses[NR_LOSSES];
 };
 
@@ -93,6 +96,7 @@ void usage_free(struct usage *usage)
 	free(usage->totals);
 	free(usage->pending);
 	free(usage->order);
+	free(usage->flushed_ns);
 	free(usage);
 }
 
@@ -214,8 +218,43 @@ void usage_add(struct usage *usage, const struct mlprof_usage *record)
 		add_unattributed(usage, record);
 }
 
+void usage_begin(struct usage *usage, uint64_t now_ns)
+{
+	usage->begun_ns = now_ns;
+}
+
+static void note_flush(struct usage *usage, unsigned int cpu, uint64_t mono_ns)
+{
+	uint64_t *grown;
+
+	if (cpu >= usage->nr_cpus) {
+		grown = reallocarray(usage->flushed_ns, cpu + 1, sizeof(*grown));
+		if (!grown)
+			return;
+		memset(grown + usage->nr_cpus, 0, (cpu + 1 - usage->nr_cpus) * sizeof(*grown));
+		usage->flushed_ns = grown;
+		usage->nr_cpus = cpu + 1;
+	}
+	usage->flushed_ns[cpu] = mono_ns;
+}
+
+/* The mean time at which the CPUs that are online were flushed in this drain. */
+static uint64_t mean_flush_ns(const struct usage *usage)
+{
+	uint64_t after_begin = 0, nr = 0;
+
+	for (unsigned int cpu = 0; cpu < usage->nr_cpus; cpu++) {
+		if (usage->flushed_ns[cpu] < usage->begun_ns)
+			continue;
+		after_begin += usage->flushed_ns[cpu] - usage->begun_ns;
+		nr++;
+	}
+	return usage->begun_ns + (nr ? after_begin / nr : 0);
+}
+
 void usage_add_cpu(struct usage *usage, const struct mlprof_record_cpu *record)
 {
+	note_flush(usage, record->header.cpu, record->mono_ns);
 	usage->node[NODE_IDLE].sum += record->idle_ns;
 	usage->node[NODE_IRQ_STEAL].sum += record->irq_steal_ns;
 	usage->node[NODE_UNATTRIBUTED].sum += record->unattributed_ns;
@@ -384,6 +423,7 @@ int usage_fill(struct usage *usage, struct snapshot *snap)
 	for (int mode = 0; mode < NODE_MODES; mode++)
 		snap->node_ns[mode] = show(&usage->node[mode]);
 	snap->elapsed_ns = usage->elapsed_ns;
+	snap->monotonic_ns = mean_flush_ns(usage);
 	snap->unattributed_wait_ns = usage->unattributed_wait_ns;
 	snap->self.accounts_overflowed = usage->overflowed;
 	snap->self.owners_dropped = owners_dropped(usage->owners);

@@ -19,15 +19,19 @@ struct usage;
 struct usage *usage_new(struct owners *owners);
 void usage_free(struct usage *usage);
 
-/* The records of a drain. */
+/* A drain begins at `now_ns` (CLOCK_MONOTONIC); the records of it follow. */
+void usage_begin(struct usage *usage, uint64_t now_ns);
 void usage_add(struct usage *usage, const struct mlprof_usage *record);
 void usage_add_cpu(struct usage *usage, const struct mlprof_record_cpu *record);
 
-/* The drain has ended at `now_ns` (monotonic): settles what waited for its owner, lets the dead go.
+/* The drain has ended at `now_ns`: settles what waited for its owner, lets the dead go.
  */
 void usage_end(struct usage *usage, uint64_t now_ns);
 
-/* Fills the parts of a snapshot that are about usage; 0 or -ENOMEM. */
+/*
+ * Fills the parts of a snapshot that are about usage, its monotonic time too: that at which the
+ * CPUs were flushed, the mean of them, so that it grows as elapsed_ns does. 0 or -ENOMEM.
+ */
 int usage_fill(struct usage *usage, struct snapshot *snap);
 
 /* Event records that were lost, ever. */
