@@ -368,17 +368,48 @@ int BPF_PROG(on_cpu_dead, u32 cpu, int state, int step, int ret)
 	return 0;
 }
 
+/* Every thread of a group that is about to move. The list is the kernel's, and stays while it
+ * moves. */
+static __always_inline void moving_add_group(struct task_struct *leader)
+{
+	struct list_head *head = &leader->signal->thread_head, *node = BPF_CORE_READ(head, next);
+
+	for (u32 i = 0; i < MOVING_THREADS && node && node != head; i++) {
+		struct task_struct *thread =
+			(void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+
+		moving_add(BPF_CORE_READ(thread, pid), BPF_CORE_READ(thread, se.sum_exec_runtime));
+		node = BPF_CORE_READ(node, next);
+	}
+}
+
 /*
  * Time up to a move belongs to the cgroup before, as cpu.stat has it: what the kernel had counted
- * when the move began.
+ * when the tasks changed sides. That is a little after this function is entered, and a tick may
+ * come between: so it is taken again as late as there is a function to attach to.
  */
-SEC("fentry/cgroup_attach_task")
-int BPF_PROG(on_move_begin, struct cgroup *to, struct task_struct *leader)
+static __always_inline int move_begins(struct task_struct *leader, bool group)
 {
-	moving.pid = leader->pid;
-	moving.exec = leader->se.sum_exec_runtime;
+	moving.nr = 0;
+	moving.tgid = leader->pid;
 	moving.mono = bpf_ktime_get_ns();
+	if (group)
+		moving_add_group(leader);
+	else
+		moving_add(leader->pid, leader->se.sum_exec_runtime);
 	return 0;
+}
+
+SEC("fentry/cgroup_attach_task")
+int BPF_PROG(on_move_begin, struct cgroup *to, struct task_struct *leader, bool group)
+{
+	return move_begins(leader, group);
+}
+
+SEC("fentry/cgroup_migrate")
+int BPF_PROG(on_move_begin_late, struct task_struct *leader, bool group)
+{
+	return move_begins(leader, group);
 }
 
 /* The next switch or flush of this CPU must look whether its task has moved. */
@@ -393,13 +424,16 @@ static __always_inline void distrust_cset(u32 cpu)
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup *to, const char *path, struct task_struct *leader, bool group)
 {
-	u64 exec = leader->se.sum_exec_runtime;
+	u64 mono = bpf_ktime_get_ns(), cgroup = to->kn->id;
 
 	if (!cgroup_is_watched(to))
 		return 0;
-	if (moving.pid == leader->pid)
-		exec = moving.exec;
-	move_note(leader->pid, bpf_ktime_get_ns(), exec, to->kn->id);
+	if (moving.tgid != leader->pid) {
+		moving.nr = 0;
+		moving_add(leader->pid, leader->se.sum_exec_runtime);
+	}
+	for (u32 i = 0; i < MOVING_THREADS && i < moving.nr; i++)
+		move_note(moving.threads[i].pid, mono, moving.threads[i].exec, cgroup);
 	if (!group || leader->signal->nr_threads <= 1) {
 		distrust_cset(task_cpu(leader));
 		return 0;

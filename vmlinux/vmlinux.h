@@ -120,8 +120,13 @@ struct sched_info {
 	unsigned long long last_queued;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct signal_struct {
 	int nr_threads;
+	struct list_head thread_head;
 };
 
 struct thread_info {
@@ -136,6 +141,7 @@ struct task_struct {
 	struct sched_info sched_info;
 	int pid;
 	int tgid;
+	struct list_head thread_node;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 };

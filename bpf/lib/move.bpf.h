@@ -58,16 +58,34 @@ static __always_inline void move_note(u32 pid, u64 mono, u64 exec, u64 cgroup)
 	m->nr++;
 }
 
+/* Threads of a group that moves whose exec is known; of the others the clock tells it. */
+#define MOVING_THREADS 16
+
 /*
  * The move that is under way: there is one at a time, under cgroup_mutex. The task may already be
  * in the new cgroup, and leave its CPU, before the kernel tells that it has moved.
  */
 struct {
-	__u32 pid;
-	__u32 padding;
-	__u64 exec; /* se.sum_exec_runtime when it began */
+	__u32 tgid; /* the leader's pid, also if only one thread moves */
+	__u32 nr;   /* threads below */
 	__u64 mono; /* CLOCK_MONOTONIC when it began */
+	struct {
+		__u32 pid;
+		__u32 padding;
+		__u64 exec; /* se.sum_exec_runtime when it began */
+	} threads[MOVING_THREADS];
 } moving;
+
+static __always_inline void moving_add(u32 pid, u64 exec)
+{
+	u32 at = moving.nr;
+
+	if (at >= MOVING_THREADS)
+		return;
+	moving.threads[at].pid = pid;
+	moving.threads[at].exec = exec;
+	moving.nr = at + 1;
+}
 
 /*
  * The moves noted for a task, or for the group it is a thread of; NULL if there are none. Its own
@@ -89,19 +107,30 @@ static __always_inline struct moves *moves_of_task(struct account *a, u32 pid, u
  */
 static __always_inline u64 moving_exec(struct account *a, u32 pid, u32 tgid, u64 exec, u64 clock)
 {
-	if (moving.pid == pid)
-		return moving.exec;
-	if (moving.pid == tgid)
+	for (u32 i = 0; i < MOVING_THREADS && i < moving.nr; i++)
+		if (moving.threads[i].pid == pid)
+			return moving.threads[i].exec;
+	if (moving.tgid == tgid)
 		return exec - (clock - (moving.mono - a->mono_ahead));
 	a->moves_unknown++;
 	return exec;
 }
 
-/* Charges what ran before a move to the cgroup of before; the slice then begins at the move. */
+/* The longest time between two ticks: HZ=100. */
+#define TICK_LONGEST_NS 10000000
+
+/*
+ * Charges what ran before a move to the cgroup of before; the slice then begins at the move. If a
+ * flush has closed the slice since the last tick, that is less than nothing: cpu.stat charges all
+ * since the tick to the cgroup after, so the cgroup of before gives back what the flush gave it of
+ * that.
+ */
 static __always_inline void settle_move(struct account *a, u32 cpu, u64 to, u64 at, u64 exec)
 {
-	if ((s64)(at - a->exec) > 0 && (s64)(exec - at) >= 0) {
-		account_charge(a, cpu, a->cgroup, at - a->exec);
+	s64 before = at - a->exec;
+
+	if (before >= -TICK_LONGEST_NS && (s64)(exec - at) >= 0) {
+		account_charge(a, cpu, a->cgroup, before);
 		a->exec = at;
 	}
 	a->cgroup = to;

@@ -6,6 +6,7 @@ Python is slow in an emulated guest: nothing here runs in the cgroup of a measur
 polls without a sleep.
 """
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -209,11 +210,15 @@ class Lab:
 
     def finish(self, meanwhile: Optional[Callable[[], object]] = None, step: float = 0.3) -> None:
         """Waits until all workloads have ended, doing `meanwhile` now and then."""
+        end = time.monotonic() + 120
         for child in self.running:
-            while meanwhile and child.poll() is None:
-                meanwhile()
-                time.sleep(step)
-            if child.wait():
+            while child.poll() is None:
+                if time.monotonic() > end:
+                    raise RuntimeError(f"workload {child.args} does not end: {stuck()}")
+                if meanwhile:
+                    meanwhile()
+                time.sleep(step if meanwhile else 0.05)
+            if child.returncode:
                 raise RuntimeError(f"workload {child.args} ended with {child.returncode}")
         self.running.clear()
 
@@ -227,6 +232,18 @@ class Lab:
         self.pods.clear()
         if os.path.exists(self.report):
             os.unlink(self.report)
+
+
+def stuck() -> "list[str]":
+    """State and place in the kernel of every workload there is."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            stat = read(f"/proc/{pid}/stat")
+            if "(workload)" in stat:
+                where = read(f"/proc/{pid}/syscall").split(" ")[0].strip()
+                found.append(f"{pid} {stat.split()[2]} {where} {read(f'/proc/{pid}/wchan')}")
+    return found
 
 
 class Used(NamedTuple):

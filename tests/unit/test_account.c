@@ -224,15 +224,41 @@ static void a_move_under_way_is_known_before_it_is_told(void **state)
 {
 	(void)state;
 	begin_slice();
-	moving.pid = 77;
-	moving.exec = 650;
+	moving.tgid = 77;
 	moving.mono = 6180;
+	moving_add(76, 1);
+	moving_add(77, 650);
 	account_settle(0, 1500, 1000, 20, TASK_77);
 	assert_int_equal(charged(10), 150);
 	assert_int_equal(account->exec, 650);
 	assert_int_equal(account->cgroup, 20);
 	assert_int_equal(account->moves_unknown, 0);
-	moving.pid = 0;
+	/* A thread of the group that did not fit: the clock tells, 1180 by that of the slice. */
+	moving.nr = 1;
+	account_start(account, 1000, 6000);
+	account->exec = 500;
+	account->slot = account_claim(0, 40);
+	account_settle(0, 1500, 1000, 50, TASK_77);
+	assert_int_equal(charged(40), 180);
+	memset(&moving, 0, sizeof(moving));
+}
+
+static void what_a_flush_gave_too_early_is_given_back(void **state)
+{
+	(void)state;
+	begin_slice();
+	/* A flush at exec 700 has charged cgroup 10; the last tick before the move was at 640. */
+	account_charge(account, 0, 10, 200);
+	account->exec = 700;
+	move_note(77, 6300, 640, 20);
+	account_settle(0, 1500, 1000, 20, TASK_77);
+	assert_int_equal(charged(10), 140);
+	assert_int_equal(account->exec, 640);
+	/* But not what is older than a tick: that is another story. */
+	account->exec = 640 + TICK_LONGEST_NS + 1;
+	move_note(77, 6400, 640, 10);
+	account_settle(0, 1500, account->exec + 10, 10, TASK_77);
+	assert_int_equal(charged(20), 0);
 }
 
 static void an_old_move_of_its_own_hides_none_of_its_group(void **state)
@@ -352,6 +378,7 @@ int main(void)
 		TEST(a_thread_is_cut_when_its_group_moved),
 		TEST(a_move_at_an_unknown_time_is_counted),
 		TEST(a_move_under_way_is_known_before_it_is_told),
+		TEST(what_a_flush_gave_too_early_is_given_back),
 		TEST(an_old_move_of_its_own_hides_none_of_its_group),
 		TEST(more_moves_than_are_kept_lose_no_time),
 		TEST(buckets_are_closed_above),

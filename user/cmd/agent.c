@@ -199,8 +199,12 @@ static void drain(struct agent *agent)
 	sweep(agent);
 	if (!err)
 		err = publish(agent);
-	if (err && err != agent->last_error)
-		log_error("cannot read the accounts: %s; trying again at every interval",
+	if (err && agent->drains == 1)
+		log_error("cannot flush the accounts: %s; this kernel may not run a BPF program on a "
+			  "chosen CPU, see mlprof doctor",
+			  strerror(-err));
+	else if (err && err != agent->last_error)
+		log_error("cannot flush the accounts: %s; trying again at every interval",
 			  strerror(-err));
 	agent->last_error = err;
 	turn_stats(agent);
@@ -362,6 +366,9 @@ static int run(struct agent *agent)
 		return epoll;
 	}
 	drain(agent);
+	/* What fails the first time is this kernel's way, and will fail again. */
+	if (agent->last_error)
+		return agent->last_error;
 	for (;;) {
 		if (epoll_wait(epoll, &event, 1, -1) < 0) {
 			if (errno == EINTR)

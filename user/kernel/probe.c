@@ -17,6 +17,8 @@ const struct program_plan program_plans[NR_FEATURES] = {
 	[FEATURE_MOVES] = {"on_move", "cgroup_moves", HOOK_TRACEPOINT, "cgroup_attach_task", false},
 	[FEATURE_MOVES_EXACT] = {"on_move_begin", "cgroup_moves_exact", HOOK_FUNCTION,
 				 "cgroup_attach_task", false},
+	[FEATURE_MOVES_LATE] = {"on_move_begin_late", "cgroup_moves_late", HOOK_FUNCTION,
+				"cgroup_migrate", false},
 	[FEATURE_HOTPLUG] = {"on_cpu_dead", "cpu_hotplug", HOOK_TRACEPOINT, "cpuhp_exit", false},
 	[FEATURE_CGROUP_EVENTS] = {"on_cgroup_made", "cgroup_made", HOOK_TRACEPOINT, "cgroup_mkdir",
 				   false},
