@@ -89,13 +89,14 @@ static __always_inline void account_stop(struct account *a, u64 mono)
 
 /*
  * How far CLOCK_MONOTONIC is ahead of the rq clock. The rq clock was read a little before, so each
- * comparison is too large by the time since: go down at once and up slowly.
+ * comparison is too large by the time since: follow it down at once, and up no faster than clocks
+ * drift apart: NTP slews by 500 ppm at most, which is 1/2048 of the time since the last flush.
  */
 static __always_inline void account_compare_clocks(struct account *a, u64 mono)
 {
-	s64 error = mono - a->clock - a->mono_ahead;
+	s64 error = mono - a->clock - a->mono_ahead, most = (mono - a->mono) >> 11;
 
-	a->mono_ahead += error < 0 ? error : error >> 2;
+	a->mono_ahead += error < most ? error : most;
 	a->mono_stale = 0;
 }
 

@@ -346,8 +346,10 @@ static void clocks_are_compared_down_at_once_and_up_slowly(void **state)
 	account->clock = 2000;
 	account_compare_clocks(account, 6900);
 	assert_int_equal(account->mono_ahead, 4900);
-	account_compare_clocks(account, 6940);
-	assert_int_equal(account->mono_ahead, 4910);
+	/* A second later by both clocks; this reading is 3 ms late, and drift is at most 1/2048. */
+	account->clock = 2000 + 1000000000;
+	account_compare_clocks(account, 6900 + 1000000000 + 3000000);
+	assert_int_equal(account->mono_ahead, 4900 + (1000000000 + 3000000 + 900) / 2048);
 }
 
 static void a_dead_cpu_was_idle_to_its_end(void **state)

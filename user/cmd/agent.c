@@ -200,9 +200,10 @@ static void drain(struct agent *agent)
 	if (!err)
 		err = publish(agent);
 	if (err && agent->drains == 1)
-		log_error("cannot flush the accounts: %s; this kernel may not run a BPF program on a "
-			  "chosen CPU, see mlprof doctor",
-			  strerror(-err));
+		log_error(
+			"cannot flush the accounts: %s; this kernel may not run a BPF program on a "
+			"chosen CPU, see mlprof doctor",
+			strerror(-err));
 	else if (err && err != agent->last_error)
 		log_error("cannot flush the accounts: %s; trying again at every interval",
 			  strerror(-err));
@@ -313,7 +314,10 @@ static int start(struct agent *agent)
 	if (err)
 		log_error("cannot read the cgroups below %s: %s", agent->hierarchy.root,
 			  strerror(-err));
-	return err;
+	if (!err)
+		drain(agent);
+	/* What fails the first time is this kernel's way, and will fail again. */
+	return err ? err : agent->last_error;
 }
 
 static void stop(struct agent *agent)
@@ -365,10 +369,6 @@ static int run(struct agent *agent)
 		log_error("cannot set up the agent's timer: %s", strerror(-epoll));
 		return epoll;
 	}
-	drain(agent);
-	/* What fails the first time is this kernel's way, and will fail again. */
-	if (agent->last_error)
-		return agent->last_error;
 	for (;;) {
 		if (epoll_wait(epoll, &event, 1, -1) < 0) {
 			if (errno == EINTR)
