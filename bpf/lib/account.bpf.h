@@ -15,6 +15,9 @@
 #ifndef MLPROF_ACCOUNT_BPF_H
 #define MLPROF_ACCOUNT_BPF_H
 
+/* Comparisons of the clocks after which the first one is known to have been right. */
+#define ACCOUNT_FIRST_COMPARISONS 8
+
 /* The running slice goes on since a flush has taken its slot. */
 #define ACCOUNT_NO_SLOT (~0U)
 
@@ -37,6 +40,7 @@ struct account {
 	s64 unattributed_ns;
 	u64 unattributed_wait_ns;
 	u32 mono_stale; /* compare the clocks at the next occasion */
+	u32 starting;	/* comparisons of the clocks left that belong to the start */
 	u32 evicted;	/* slots written out early because another cgroup needed them */
 	u32 overflowed; /* from here on as in struct mlprof_record_cpu */
 	u32 orphaned;
@@ -75,6 +79,8 @@ static __always_inline void account_start(struct account *a, u64 clock, u64 mono
 	a->slot = ACCOUNT_NO_SLOT;
 	a->mono = mono;
 	a->mono_ahead = mono - clock;
+	a->starting = ACCOUNT_FIRST_COMPARISONS;
+	a->mono_stale = 1;
 }
 
 /* The CPU is dead, and was idle from its last switch until now. */
@@ -91,13 +97,20 @@ static __always_inline void account_stop(struct account *a, u64 mono)
  * How far CLOCK_MONOTONIC is ahead of the rq clock. The rq clock was read a little before, so each
  * comparison is too large by the time since: follow it down at once, and up no faster than clocks
  * drift apart: NTP slews by 500 ppm at most, which is 1/2048 of the time since the last flush.
+ *
+ * By as much as the first comparison was too large, elapsed time began too late: what the next few
+ * find is given to it.
  */
 static __always_inline void account_compare_clocks(struct account *a, u64 mono)
 {
 	s64 error = mono - a->clock - a->mono_ahead, most = (mono - a->mono) >> 11;
 
+	if (a->starting) {
+		a->starting--;
+		a->elapsed_ns -= error < 0 ? error : 0;
+	}
 	a->mono_ahead += error < most ? error : most;
-	a->mono_stale = 0;
+	a->mono_stale = a->starting;
 }
 
 /* What was in the account has been reported. */

@@ -89,7 +89,7 @@ class Results:
 
 
 class Hierarchy:
-    """The cgroup hierarchy that accounts for CPU: the unified one, or the cpu controller's of v1."""
+    """The cgroup hierarchy that accounts for CPU: the unified one, or v1's cpu controller's."""
 
     def __init__(self, root: str = "/sys/fs/cgroup", version: int = 2) -> None:
         self.root = root
@@ -118,7 +118,7 @@ class Hierarchy:
         return 1000 * int(re.search(r"usage_usec (\d+)", read(f"{path}/cpu.stat"))[1])
 
     def remove(self, path: str) -> None:
-        """Removes the cgroup with all below it. A cgroup stays busy a little after its last task."""
+        """Removes the cgroup with all below it. It stays busy a little after its last task."""
         for below, _, _ in os.walk(path, topdown=False):
             wait_for(lambda name=below: _rmdir(name), 5, 0.02)
 
@@ -458,9 +458,12 @@ def proc_stat_idle() -> int:
     return (int(fields[4]) + int(fields[5])) * SEC // os.sysconf("SC_CLK_TCK")
 
 
-def scenarios(table: "dict[str, Callable]", chosen: "list[str]") -> "Iterator[tuple[str, Callable]]":
+def scenarios(
+    table: "dict[str, Callable]", chosen: "list[str]"
+) -> "Iterator[tuple[str, Callable]]":
     for name in chosen or list(table):
         if name not in table:
-            print(f"accounting: no scenario '{name}'; there are: {' '.join(table)}", file=sys.stderr)
+            known = " ".join(table)
+            print(f"accounting: no scenario '{name}'; there are: {known}", file=sys.stderr)
             sys.exit(2)
         yield name, table[name]

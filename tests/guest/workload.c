@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Workloads whose cost the kernel itself tells. A supervisor, which stays where it was started, puts
- * a task into a cgroup, lets it work and, when all of it has ended, appends to the report one line
+ * Workloads whose cost the kernel itself tells. A supervisor, which stays where it was started,
+ * puts a task into a cgroup, lets it work and, when all of it has ended, appends to the report
  *
  *	CGROUP_DIR RUN_NS WAIT_NS SLICES VOLUNTARY PREEMPTED
  *
- * or several, to be summed: what /proc/PID/schedstat and getrusage() said as late as they could be
- * asked. A process is read as a zombie, when nothing can be added any more; a thread leaves no
- * zombie and reads its own numbers last of all. Of a task that was put into its cgroup by a write,
- * what it had used before is reported with a minus.
+ * in one line or several, to be summed: what /proc/PID/schedstat and getrusage() said as late as
+ *they could be asked. A process is read as a zombie, when nothing can be added any more; a thread
+ *leaves no zombie and reads its own numbers last of all. Of a task that was put into its cgroup by
+ *a write, what it had used before is reported with a minus.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -346,6 +346,8 @@ static void clocks_are_compared_down_at_once_and_up_slowly(void **state)
 	account->clock = 2000;
 	account_compare_clocks(account, 6900);
 	assert_int_equal(account->mono_ahead, 4900);
+	/* The start was 100 late, and so was elapsed time. */
+	assert_int_equal(account->elapsed_ns, 100);
 	/* A second later by both clocks; this reading is 3 ms late, and drift is at most 1/2048. */
 	account->clock = 2000 + 1000000000;
 	account_compare_clocks(account, 6900 + 1000000000 + 3000000);
