@@ -11,7 +11,7 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
-CPPFLAGS += -D_GNU_SOURCE -DMLPROF_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iuser -I$(BUILD)
 CFLAGS   ?= -O2 -g
 CFLAGS   += -std=gnu17 $(WARN)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -30,7 +30,7 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,\
 	$(filter-out %.bpf.c,$(wildcard tests/bench/*.c))) \
 	 $(BUILD)/tests/bench/empty.bpf.o
 
-.PHONY: all binary test unit guest-test bench demo check fuzz setup install clean
+.PHONY: FORCE all binary test unit guest-test bench demo check fuzz setup install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -53,11 +53,18 @@ $(BUILD)/mlprof.bpf.o: $(BPF_OBJS)
 $(SKELETON): $(BUILD)/mlprof.bpf.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name mlprof_bpf > $@
 
+# Only what names the version is built again when it changes.
+VERSION_H := $(BUILD)/version.h
+$(VERSION_H): FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#define MLPROF_VERSION "$(VERSION)"' > $@.new
+	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 # User space. Only user/kernel may name libbpf, so only it waits for the skeleton.
 KERNEL_SRCS := $(wildcard user/kernel/*.c)
 $(KERNEL_SRCS:%.c=$(BUILD)/%.o) $(KERNEL_SRCS:%.c=$(BUILD)/asan/%.o): | $(SKELETON)
 
-$(BUILD)/user/%.o: user/%.c
+$(BUILD)/user/%.o: user/%.c | $(VERSION_H)
 	$(call say,CC,$<)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
@@ -65,7 +72,7 @@ $(BUILD)/mlprof: $(BUILD)/user/main.o $(OBJS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
 
 # Unit tests run under ASan and UBSan, and so does everything they link.
-$(BUILD)/asan/user/%.o: user/%.c
+$(BUILD)/asan/user/%.o: user/%.c | $(VERSION_H)
 	$(call say,ASAN,$<)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP -c $< -o $@
 
@@ -74,7 +81,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(SRCS:%.c=$(BUILD)/asan/%.o)
 	$(Q)$(CC) $(CPPFLAGS) -I. $(CFLAGS) $(SANITIZE) -MMD -MP $(filter %.c %.o,$^) $(LDFLAGS) \
 		$(LDLIBS) -lcmocka -o $@
 
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SRCS)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SRCS) $(VERSION_H)
 	$(call say,FUZZ,$<)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined $< \
 		$(filter-out user/kernel/% user/cmd/%,$(SRCS)) $(LDFLAGS) $(LDLIBS) -o $@

@@ -6,9 +6,9 @@
  *	CGROUP_DIR RUN_NS WAIT_NS SLICES VOLUNTARY PREEMPTED
  *
  * in one line or several, to be summed: what /proc/PID/schedstat and getrusage() said as late as
- *they could be asked. A process is read as a zombie, when nothing can be added any more; a thread
- *leaves no zombie and reads its own numbers last of all. Of a task that was put into its cgroup by
- *a write, what it had used before is reported with a minus.
+ * they could be asked. A process is read as a zombie, when nothing can be added any more; a thread
+ * leaves no zombie and reads its own numbers last of all. Of a task that was put into its cgroup by
+ * a write, what it had used before is reported with a minus.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -642,8 +642,8 @@ static long long usage_of(const char *dir)
 
 /*
  * Pods one after the other, each gone as soon as its task has ended: a line of the list names the
- * pod's cgroup and the container's. Prints the container's cgroup and its CPU time. The task shares
- * the CPU of this process, so that it has left it for good when its usage is read.
+ * pod's cgroup and the container's. Prints the container's cgroup and its CPU time, read when the
+ * task has left its CPU for good.
  */
 static void run_short(void)
 {
@@ -668,6 +668,7 @@ static void run_short(void)
 			burn((int64_t)(options.seconds * SEC));
 			_exit(0);
 		}
+		wait_for_zombie(pid);
 		reap(pid, &used);
 		printf("%s %lld\n", container, usage_of(container));
 		if (rmdir(container) || rmdir(pod))

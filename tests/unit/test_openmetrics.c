@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "version.h"
 #include "expose/openmetrics.h"
 #include "expose/text.h"
 #include "tests/fixtures/node.h"

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "version.h"
 #include "base/clock.h"
 #include "cmd/cmd.h"
 #include "expose/http.h"

@@ -2,6 +2,7 @@
 /* mlprof version. */
 #include <stdio.h>
 
+#include "version.h"
 #include "cmd/cmd.h"
 
 int cmd_version(int argc, char **argv)

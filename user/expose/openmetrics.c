@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "version.h"
 #include "expose/openmetrics.h"
 #include "expose/text.h"
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "version.h"
 #include "base/clock.h"
 #include "expose/gzip.h"
 #include "expose/negotiate.h"

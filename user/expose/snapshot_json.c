@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "version.h"
 #include "expose/snapshot_json.h"
 #include "expose/text.h"
 
