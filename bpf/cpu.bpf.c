@@ -24,8 +24,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile __u32 possible_cpus = 1;
-
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
@@ -41,13 +39,18 @@ const volatile bool cgroup_v1 = false;
  * Whose account a task is on. Kernel threads of the root cgroup are the kernel, and the others of
  * it have a name of their own, so that no slot is ever the root's and switch_common() need not ask.
  */
-static __always_inline u64 task_cgroup(struct task_struct *task)
+static __always_inline u64 account_cgroup(struct task_struct *task, struct css_set *cset)
 {
-	u64 cgroup = cset_cgroup(task->cgroups, cgroup_v1);
+	u64 cgroup = cset_cgroup(cset, cgroup_v1);
 
 	if (cgroup != MLPROF_CGROUP_ROOT)
 		return cgroup;
 	return task->flags & PF_KTHREAD ? MLPROF_CGROUP_KERNEL : MLPROF_CGROUP_ROOT_TASKS;
+}
+
+static __always_inline u64 task_cgroup(struct task_struct *task)
+{
+	return account_cgroup(task, task->cgroups);
 }
 
 /* The slice of prev ends: how long it ran, and why it leaves. */
@@ -118,7 +121,7 @@ static __always_inline void leave_task(struct account *a, u32 cpu, struct task_s
 	a->irq_steal_ns += clock - a->clock - (exec - a->exec);
 	/* A flush or a move of the task has closed part of the slice, or may have. */
 	if (a->cset != (u64)prev->cgroups) {
-		account_settle(cpu, clock, exec, cgroup, (u64)prev->tgid << 32 | (u32)prev->pid);
+		account_settle(cpu, prev->pid, exec, cgroup);
 		slot = account_claim(cpu, cgroup);
 	}
 	end_slice(a, account_slot(a, slot), clock, exec - a->exec, preempt, task_is_running(prev));
@@ -262,7 +265,7 @@ static __always_inline void close_task(struct account *a, u32 cpu, struct task_s
 	u64 exec = exec_now(a, task, clock, irq_time), cgroup = read_task_cgroup(task);
 
 	a->irq_steal_ns += clock - a->clock - (exec - a->exec);
-	account_settle(cpu, clock, exec, cgroup, bpf_get_current_pid_tgid());
+	account_settle(cpu, (u32)bpf_get_current_pid_tgid(), exec, cgroup);
 	account_charge(a, cpu, cgroup, exec - a->exec);
 	a->exec = exec;
 }
@@ -368,77 +371,36 @@ int BPF_PROG(on_cpu_dead, u32 cpu, int state, int step, int ret)
 	return 0;
 }
 
-/* Every thread of a group that is about to move. The list is the kernel's, and stays while it
- * moves. */
-static __always_inline void moving_add_group(struct task_struct *leader)
+/* As much as cpu.stat has charged until now to the cgroup that the task is about to leave. */
+static __always_inline void note_move(struct task_struct *task, struct css_set *to)
 {
-	struct list_head *head = &leader->signal->thread_head, *node = BPF_CORE_READ(head, next);
+	struct account *a;
 
-	for (u32 i = 0; i < MOVING_THREADS && node && node != head; i++) {
-		struct task_struct *thread =
-			(void *)node - bpf_core_field_offset(struct task_struct, thread_node);
-
-		moving_add(BPF_CORE_READ(thread, pid), BPF_CORE_READ(thread, se.sum_exec_runtime));
-		node = BPF_CORE_READ(node, next);
-	}
+	if (!task->on_cpu)
+		return;
+	a = account_of(task_cpu(task));
+	if (a)
+		move_note(a, task->pid, task->se.sum_exec_runtime, account_cgroup(task, to));
 }
 
 /*
- * Time up to a move belongs to the cgroup before, as cpu.stat has it: what the kernel had counted
- * when the tasks changed sides. That is a little after this function is entered, and a tick may
- * come between: so it is taken again as late as there is a function to attach to.
+ * Called for each task at the very place where its time begins to go to another cgroup, with
+ * interrupts off: no tick of this CPU comes between. New tasks come here too, before they are on a CPU.
  */
-static __always_inline int move_begins(struct task_struct *leader, bool group)
+SEC("fentry/cgroup_move_task")
+int BPF_PROG(on_move, struct task_struct *task, struct css_set *to)
 {
-	moving.nr = 0;
-	moving.tgid = leader->pid;
-	moving.mono = bpf_ktime_get_ns();
-	if (group)
-		moving_add_group(leader);
-	else
-		moving_add(leader->pid, leader->se.sum_exec_runtime);
+	note_move(task, to);
 	return 0;
 }
 
-SEC("fentry/cgroup_attach_task")
-int BPF_PROG(on_move_begin, struct cgroup *to, struct task_struct *leader, bool group)
-{
-	return move_begins(leader, group);
-}
-
-SEC("fentry/cgroup_migrate")
-int BPF_PROG(on_move_begin_late, struct task_struct *leader, bool group)
-{
-	return move_begins(leader, group);
-}
-
-/* The next switch or flush of this CPU must look whether its task has moved. */
-static __always_inline void distrust_cset(u32 cpu)
-{
-	struct account *a = account_of(cpu);
-
-	if (a)
-		a->cset = 0;
-}
-
+/*
+ * For kernels without that function: a little late, and only the leader of a group. With it, this
+ * cuts the slice once more within the same cgroup.
+ */
 SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(on_move, struct cgroup *to, const char *path, struct task_struct *leader, bool group)
+int BPF_PROG(on_move_late, struct cgroup *to, const char *path, struct task_struct *leader)
 {
-	u64 mono = bpf_ktime_get_ns(), cgroup = to->kn->id;
-
-	if (!cgroup_is_watched(to))
-		return 0;
-	if (moving.tgid != leader->pid) {
-		moving.nr = 0;
-		moving_add(leader->pid, leader->se.sum_exec_runtime);
-	}
-	for (u32 i = 0; i < MOVING_THREADS && i < moving.nr; i++)
-		move_note(moving.threads[i].pid, mono, moving.threads[i].exec, cgroup);
-	if (!group || leader->signal->nr_threads <= 1) {
-		distrust_cset(task_cpu(leader));
-		return 0;
-	}
-	for (u32 cpu = 0; cpu < possible_cpus; cpu++)
-		distrust_cset(cpu);
+	note_move(leader, leader->cgroups);
 	return 0;
 }

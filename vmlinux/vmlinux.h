@@ -120,15 +120,6 @@ struct sched_info {
 	unsigned long long last_queued;
 };
 
-struct list_head {
-	struct list_head *next;
-};
-
-struct signal_struct {
-	int nr_threads;
-	struct list_head thread_head;
-};
-
 struct thread_info {
 	u32 cpu;
 };
@@ -139,10 +130,9 @@ struct task_struct {
 	unsigned int flags;
 	struct sched_entity se;
 	struct sched_info sched_info;
+	/* An int before 7.0, then a byte: unsigned here, so that CO-RE changes the size of the load. */
+	unsigned int on_cpu;
 	int pid;
-	int tgid;
-	struct list_head thread_node;
-	struct signal_struct *signal;
 	struct css_set *cgroups;
 };
 

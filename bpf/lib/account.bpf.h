@@ -6,8 +6,9 @@
  *
  * Who writes: the CPU itself, at a context switch (interrupts off) and at a flush (an interrupt on
  * that CPU, or a process on it with preemption off). Neither can interrupt the other, so nothing
- * here is atomic. Two exceptions: whoever moves a task to another cgroup stores 0 into `cset`, which
- * only sends the next switch down its slow path; and a CPU that is offline is flushed from another.
+ * here is atomic. Two exceptions: whoever moves the running task to another cgroup adds to `moves`
+ * and stores 0 into `cset`, which only sends the next switch down its slow path; and a CPU that is
+ * offline is flushed from another.
  *
  * All sums are differences modulo 2^64: a slice closed early by an estimate that was too large is
  * put right by the next difference, which is then negative.
@@ -20,6 +21,16 @@
 
 /* The running slice goes on since a flush has taken its slot. */
 #define ACCOUNT_NO_SLOT (~0U)
+
+/* Moves of the running task that can be told apart until its slice is closed. A power of two. */
+#define MOVES_KEPT 64
+
+struct move {
+	u64 exec;   /* se.sum_exec_runtime that cpu.stat charged to the cgroup before */
+	u64 cgroup; /* the cgroup after */
+	u32 pid;
+	u32 padding;
+};
 
 struct account {
 	/* The running slice. */
@@ -47,6 +58,9 @@ struct account {
 	u32 waits_unknown;
 	u32 moves_unknown;
 	u32 events_lost;
+	u32 moves_noted;   /* ever, by movers; the last MOVES_KEPT are in `moves` */
+	u32 moves_settled; /* of these, what this CPU has looked at */
+	struct move moves[MOVES_KEPT];
 
 	u16 dirty[MLPROF_SLOTS_MAX]; /* which slots are not empty, in the order of their claiming */
 	struct mlprof_usage slots[];

@@ -43,28 +43,13 @@ static int overflow_add(const struct mlprof_usage *usage)
 
 #include "bpf/lib/slots.bpf.h"
 
-static void *bpf_map_lookup_elem(void *map, const void *key);
-
-#define SEC(name)
-#define __uint(name, value) int name
-#define __type(name, value) value *name
-#define BPF_MAP_TYPE_ARRAY  0
 #include "bpf/lib/move.bpf.h"
 #include "bpf/lib/wait.bpf.h"
-
-static struct moves moves_map[64];
-
-static void *bpf_map_lookup_elem(void *map, const void *key)
-{
-	assert_ptr_equal(map, &moves);
-	return &moves_map[*(const u32 *)key];
-}
 
 static int setup(void **state)
 {
 	(void)state;
 	account = calloc(1, ACCOUNT_BYTES(SLOTS));
-	memset(moves_map, 0, sizeof(moves_map));
 	memset(wait_left, 0, sizeof(wait_left));
 	nr_emitted = nr_overflowed = 0;
 	ring_room = overflow_room = 4096;
@@ -170,16 +155,15 @@ static void begin_slice(void)
 	account->slot = account_claim(0, 10);
 }
 
-#define TASK_77 ((u64)77 << 32 | 77)
-
 static void a_slice_is_cut_at_each_move(void **state)
 {
 	(void)state;
 	begin_slice();
-	move_note(77, 6100, 590, 20);
-	move_note(77, 6200, 680, 10);
-	move_note(77, 6300, 800, 30);
-	account_settle(0, 1500, 1000, 30, TASK_77);
+	move_note(account, 77, 590, 20);
+	move_note(account, 77, 680, 10);
+	move_note(account, 77, 800, 30);
+	assert_int_equal(account->cset, 0);
+	account_settle(0, 77, 1000, 30);
 	assert_int_equal(charged(10), 90 + 120);
 	assert_int_equal(charged(20), 90);
 	assert_int_equal(account->exec, 800);
@@ -187,60 +171,41 @@ static void a_slice_is_cut_at_each_move(void **state)
 	assert_int_equal(account->moves_unknown, 0);
 }
 
-static void a_move_before_the_slice_is_not_its_business(void **state)
+static void a_move_is_settled_once(void **state)
 {
 	(void)state;
-	move_note(77, 5900, 400, 10);
 	begin_slice();
-	account_settle(0, 1500, 1000, 10, TASK_77);
+	move_note(account, 77, 600, 20);
+	account_settle(0, 77, 1000, 20);
+	account_charge(account, 0, 20, 400);
+	account->exec = 1000;
+	account_settle(0, 77, 1100, 20);
+	assert_int_equal(account->exec, 1000);
+	assert_int_equal(charged(10), 100);
+	assert_int_equal(charged(20), 400);
+}
+
+static void a_move_of_another_task_is_not_its_business(void **state)
+{
+	(void)state;
+	begin_slice();
+	move_note(account, 78, 600, 20);
+	account_settle(0, 77, 1000, 10);
 	assert_int_equal(account->exec, 500);
 	assert_int_equal(charged(10), 0);
 	assert_int_equal(account->cgroup, 10);
-}
-
-static void a_thread_is_cut_when_its_group_moved(void **state)
-{
-	(void)state;
-	begin_slice();
-	move_note(77, 6200, 123456, 20);
-	/* Thread 78 of group 77 ran all of 1000 to 1500; the move was at 1200 by its clock. */
-	account_settle(0, 1500, 1000, 20, (u64)77 << 32 | 78);
-	assert_int_equal(charged(10), 200);
-	assert_int_equal(account->exec, 700);
+	assert_int_equal(account->moves_unknown, 0);
 }
 
 static void a_move_at_an_unknown_time_is_counted(void **state)
 {
 	(void)state;
 	begin_slice();
-	account_settle(0, 1500, 1000, 20, TASK_77);
+	account_settle(0, 77, 1000, 20);
 	assert_int_equal(charged(10), 500);
 	assert_int_equal(account->exec, 1000);
 	assert_int_equal(account->cgroup, 20);
 	assert_int_equal(account->moves_unknown, 1);
-}
-
-static void a_move_under_way_is_known_before_it_is_told(void **state)
-{
-	(void)state;
-	begin_slice();
-	moving.tgid = 77;
-	moving.mono = 6180;
-	moving_add(76, 1);
-	moving_add(77, 650);
-	account_settle(0, 1500, 1000, 20, TASK_77);
-	assert_int_equal(charged(10), 150);
-	assert_int_equal(account->exec, 650);
-	assert_int_equal(account->cgroup, 20);
-	assert_int_equal(account->moves_unknown, 0);
-	/* A thread of the group that did not fit: the clock tells, 1180 by that of the slice. */
-	moving.nr = 1;
-	account_start(account, 1000, 6000);
-	account->exec = 500;
-	account->slot = account_claim(0, 40);
-	account_settle(0, 1500, 1000, 50, TASK_77);
-	assert_int_equal(charged(40), 180);
-	memset(&moving, 0, sizeof(moving));
 }
 
 static void what_a_flush_gave_too_early_is_given_back(void **state)
@@ -250,26 +215,15 @@ static void what_a_flush_gave_too_early_is_given_back(void **state)
 	/* A flush at exec 700 has charged cgroup 10; the last tick before the move was at 640. */
 	account_charge(account, 0, 10, 200);
 	account->exec = 700;
-	move_note(77, 6300, 640, 20);
-	account_settle(0, 1500, 1000, 20, TASK_77);
+	move_note(account, 77, 640, 20);
+	account_settle(0, 77, 1000, 20);
 	assert_int_equal(charged(10), 140);
 	assert_int_equal(account->exec, 640);
 	/* But not what is older than a tick: that is another story. */
 	account->exec = 640 + TICK_LONGEST_NS + 1;
-	move_note(77, 6400, 640, 10);
-	account_settle(0, 1500, account->exec + 10, 10, TASK_77);
+	move_note(account, 77, 640, 10);
+	account_settle(0, 77, account->exec + 10, 10);
 	assert_int_equal(charged(20), 0);
-}
-
-static void an_old_move_of_its_own_hides_none_of_its_group(void **state)
-{
-	(void)state;
-	move_note(78, 5900, 100, 10);
-	begin_slice();
-	move_note(77, 6200, 123456, 20);
-	account_settle(0, 1500, 1000, 20, (u64)77 << 32 | 78);
-	assert_int_equal(charged(10), 200);
-	assert_int_equal(account->moves_unknown, 0);
 }
 
 static void more_moves_than_are_kept_lose_no_time(void **state)
@@ -279,8 +233,8 @@ static void more_moves_than_are_kept_lose_no_time(void **state)
 	(void)state;
 	begin_slice();
 	for (u32 i = 1; i <= 3 * MOVES_KEPT; i++)
-		move_note(77, 6000 + i, 500 + i, 10 + i % 5);
-	account_settle(0, 2000, 1500, 10 + 3 * MOVES_KEPT % 5, TASK_77);
+		move_note(account, 77, 500 + i, 10 + i % 5);
+	account_settle(0, 77, 1500, 10 + 3 * MOVES_KEPT % 5);
 	for (u64 cgroup = 10; cgroup < 15; cgroup++)
 		sum += charged(cgroup);
 	assert_int_equal(sum, account->exec - 500);
@@ -378,12 +332,10 @@ int main(void)
 		TEST(a_full_ring_overflows_and_a_full_map_keeps_the_time),
 		TEST(popping_empties_every_slot_once),
 		TEST(a_slice_is_cut_at_each_move),
-		TEST(a_move_before_the_slice_is_not_its_business),
-		TEST(a_thread_is_cut_when_its_group_moved),
+		TEST(a_move_is_settled_once),
+		TEST(a_move_of_another_task_is_not_its_business),
 		TEST(a_move_at_an_unknown_time_is_counted),
-		TEST(a_move_under_way_is_known_before_it_is_told),
 		TEST(what_a_flush_gave_too_early_is_given_back),
-		TEST(an_old_move_of_its_own_hides_none_of_its_group),
 		TEST(more_moves_than_are_kept_lose_no_time),
 		TEST(buckets_are_closed_above),
 		TEST(waits_before_a_move_are_told_by_task),

@@ -12,9 +12,8 @@ enum feature_id {
 	FEATURE_ACCOUNT, /* on_switch */
 	FEATURE_FLUSH,
 	FEATURE_FORKS,	       /* on_fork */
-	FEATURE_MOVES,	       /* on_move */
-	FEATURE_MOVES_EXACT,   /* on_move_begin */
-	FEATURE_MOVES_LATE,    /* on_move_begin_late */
+	FEATURE_MOVES,	       /* on_move_late */
+	FEATURE_MOVES_EXACT,   /* on_move */
 	FEATURE_HOTPLUG,       /* on_cpu_dead */
 	FEATURE_CGROUP_EVENTS, /* on_cgroup_made */
 	FEATURE_CGROUP_REMOVALS,

@@ -77,7 +77,6 @@ static void configure(struct kernel *kernel, const struct kernel_options *option
 		     MLPROF_SLOTS_MIN * sizeof(struct mlprof_usage);
 
 	bpf->rodata->account_mask = slots - 1;
-	bpf->rodata->possible_cpus = kernel->nr_cpus;
 	bpf->rodata->cgroup_v1 = options->cgroup_v1;
 	bpf->rodata->cgroup_hierarchy = options->hierarchy_id;
 	bpf_map__set_value_size(bpf->maps.accounts, base + slots * sizeof(struct mlprof_usage));
