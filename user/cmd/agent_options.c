@@ -50,13 +50,28 @@ static const char help[] =
 	"  --interval SECONDS   between two drains, 0.05 to 60 (1)\n"
 	"  --keep SECONDS       how long pods and units that are gone are shown (600)\n"
 	"  --cgroup-root PATH   mount point of the cgroup hierarchy (found in /proc/self/mounts)\n"
-	"  --ring-bytes BYTES   kernel buffers of all CPUs together, K, M or G may follow (16M)\n"
+	"  --ring-bytes BYTES   kernel buffers of all CPUs together, a page each at least (16M)\n"
 	"  --slots N            open accounts per CPU, a power of two from 64 to 4096 (by CPUs)\n"
 	"  --max-owners N       pods' containers and units told apart; the rest are 'other' (16384)\n"
 	"  --bpf-stats WHEN     measure the programs: never, sampled (1 drain in 60) or always\n"
 	"  --log-format FORMAT  plain or json\n"
 	"  --log-level LEVEL    error, warn, info or debug\n"
 	"  -h, --help           this text\n";
+
+/* What each option takes, as the error for anything else says it. */
+static const char *const takes[] = {
+	[OPT_LISTEN - OPT_LISTEN] = "HOST:PORT",
+	[OPT_SOCKET - OPT_LISTEN] = "a path",
+	[OPT_CGROUP_ROOT - OPT_LISTEN] = "a path",
+	[OPT_INTERVAL - OPT_LISTEN] = "seconds from 0.05 to 60",
+	[OPT_KEEP - OPT_LISTEN] = "seconds from 0 to 86400",
+	[OPT_RING_BYTES - OPT_LISTEN] = "bytes from 4K to 1024G",
+	[OPT_SLOTS - OPT_LISTEN] = "a power of two from 64 to 4096",
+	[OPT_MOST_OWNERS - OPT_LISTEN] = "a number from 1 to 1048576",
+	[OPT_BPF_STATS - OPT_LISTEN] = "never, sampled or always",
+	[OPT_LOG_FORMAT - OPT_LISTEN] = "plain or json",
+	[OPT_LOG_LEVEL - OPT_LISTEN] = "error, warn, info or debug",
+};
 
 static bool read_word(const char *text, const char *const *words, unsigned int *ret)
 {
@@ -95,7 +110,7 @@ static bool read_option(struct agent_options *o, int id, const char *text)
 	case OPT_KEEP:
 		return read_seconds(text, 0, 86400 * SECOND, &o->keep_ns);
 	case OPT_RING_BYTES:
-		return read_bytes(text, 1, 1ull << 40, &o->ring_bytes);
+		return read_bytes(text, 4096, 1ull << 40, &o->ring_bytes);
 	case OPT_SLOTS:
 		return read_slots(text, &o->slots);
 	case OPT_MOST_OWNERS:
@@ -139,10 +154,14 @@ int agent_options_read(struct agent_options *o, int argc, char **argv)
 			return usage_error();
 		}
 		if (!read_option(o, id, optarg)) {
-			log_error("bad value '%s' for --%s; see mlprof agent --help", optarg,
-				  long_options[id - OPT_LISTEN].name);
+			log_error("bad value '%s' for --%s, which takes %s", optarg,
+				  long_options[id - OPT_LISTEN].name, takes[id - OPT_LISTEN]);
 			return usage_error();
 		}
+	}
+	if (!o->listen[0] && !o->socket[0]) {
+		log_error("nobody could ask this agent: give --listen or --socket a value");
+		return usage_error();
 	}
 	if (optind < argc) {
 		log_error("unexpected argument '%s'; see mlprof agent --help", argv[optind]);
