@@ -385,7 +385,8 @@ static __always_inline void note_move(struct task_struct *task, struct css_set *
 
 /*
  * Called for each task at the very place where its time begins to go to another cgroup, with
- * interrupts off: no tick of this CPU comes between. New tasks come here too, before they are on a CPU.
+ * interrupts off: no tick of this CPU comes between. New tasks come here too, before they are on a
+ * CPU.
  */
 SEC("fentry/cgroup_move_task")
 int BPF_PROG(on_move, struct task_struct *task, struct css_set *to)

@@ -130,7 +130,8 @@ struct task_struct {
 	unsigned int flags;
 	struct sched_entity se;
 	struct sched_info sched_info;
-	/* An int before 7.0, then a byte: unsigned here, so that CO-RE changes the size of the load. */
+	/* An int before 7.0, then a byte: unsigned here, so that CO-RE changes the size of the
+	 * load. */
 	unsigned int on_cpu;
 	int pid;
 	struct css_set *cgroups;

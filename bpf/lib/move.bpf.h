@@ -64,7 +64,8 @@ __noinline int account_settle(u32 cpu, u32 pid, u64 exec, u64 cgroup)
 	for (u32 i = 0; i < MOVES_KEPT && first + i != noted; i++) {
 		const struct move *move = &a->moves[(first + i) & (MOVES_KEPT - 1)];
 
-		/* Another's was about to leave the CPU when it was moved, and had closed its slice. */
+		/* Another's was about to leave the CPU when it was moved, and had closed its slice.
+		 */
 		if (move->pid == pid)
 			settle_move(a, cpu, move->cgroup, move->exec, exec);
 	}

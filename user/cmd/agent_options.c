@@ -11,7 +11,8 @@
 #define SECOND 1000000000ull
 
 enum option_id {
-	OPT_LISTEN = 256,
+	OPT_FIRST = 256,
+	OPT_LISTEN = OPT_FIRST,
 	OPT_SOCKET,
 	OPT_CGROUP_ROOT,
 	OPT_INTERVAL,
@@ -59,18 +60,19 @@ static const char help[] =
 	"  -h, --help           this text\n";
 
 /* What each option takes, as the error for anything else says it. */
+#define TAKES(id) [(id)-OPT_FIRST]
 static const char *const takes[] = {
-	[OPT_LISTEN - OPT_LISTEN] = "HOST:PORT",
-	[OPT_SOCKET - OPT_LISTEN] = "a path",
-	[OPT_CGROUP_ROOT - OPT_LISTEN] = "a path",
-	[OPT_INTERVAL - OPT_LISTEN] = "seconds from 0.05 to 60",
-	[OPT_KEEP - OPT_LISTEN] = "seconds from 0 to 86400",
-	[OPT_RING_BYTES - OPT_LISTEN] = "bytes from 4K to 1024G",
-	[OPT_SLOTS - OPT_LISTEN] = "a power of two from 64 to 4096",
-	[OPT_MOST_OWNERS - OPT_LISTEN] = "a number from 1 to 1048576",
-	[OPT_BPF_STATS - OPT_LISTEN] = "never, sampled or always",
-	[OPT_LOG_FORMAT - OPT_LISTEN] = "plain or json",
-	[OPT_LOG_LEVEL - OPT_LISTEN] = "error, warn, info or debug",
+	TAKES(OPT_LISTEN) = "HOST:PORT",
+	TAKES(OPT_SOCKET) = "a path",
+	TAKES(OPT_CGROUP_ROOT) = "a path",
+	TAKES(OPT_INTERVAL) = "seconds from 0.05 to 60",
+	TAKES(OPT_KEEP) = "seconds from 0 to 86400",
+	TAKES(OPT_RING_BYTES) = "bytes from 4K to 1024G",
+	TAKES(OPT_SLOTS) = "a power of two from 64 to 4096",
+	TAKES(OPT_MOST_OWNERS) = "a number from 1 to 1048576",
+	TAKES(OPT_BPF_STATS) = "never, sampled or always",
+	TAKES(OPT_LOG_FORMAT) = "plain or json",
+	TAKES(OPT_LOG_LEVEL) = "error, warn, info or debug",
 };
 
 static bool read_word(const char *text, const char *const *words, unsigned int *ret)
@@ -155,7 +157,7 @@ int agent_options_read(struct agent_options *o, int argc, char **argv)
 		}
 		if (!read_option(o, id, optarg)) {
 			log_error("bad value '%s' for --%s, which takes %s", optarg,
-				  long_options[id - OPT_LISTEN].name, takes[id - OPT_LISTEN]);
+				  long_options[id - OPT_FIRST].name, takes[id - OPT_FIRST]);
 			return usage_error();
 		}
 	}
