@@ -371,22 +371,28 @@ int BPF_PROG(on_cpu_dead, u32 cpu, int state, int step, int ret)
 	return 0;
 }
 
+/*
+ * The account of the CPU that runs a task that is being moved, or is about to: it is on_cpu only
+ * after the switch to it has been told. NULL if it sleeps.
+ */
+static __always_inline struct account *account_of_moving(struct task_struct *task)
+{
+	return task->on_cpu || task->on_rq ? account_of(task_cpu(task)) : NULL;
+}
+
 /* As much as cpu.stat has charged until now to the cgroup that the task is about to leave. */
 static __always_inline void note_move(struct task_struct *task, struct css_set *to)
 {
-	struct account *a;
+	struct account *a = account_of_moving(task);
 
-	if (!task->on_cpu)
-		return;
-	a = account_of(task_cpu(task));
 	if (a)
 		move_note(a, task->pid, task->se.sum_exec_runtime, account_cgroup(task, to));
 }
 
 /*
  * Called for each task at the very place where its time begins to go to another cgroup, with
- * interrupts off: no tick of this CPU comes between. New tasks come here too, before they are on a
- * CPU.
+ * interrupts off: no tick of this CPU comes between. New tasks come here too, before they are
+ * queued.
  */
 SEC("fentry/cgroup_move_task")
 int BPF_PROG(on_move, struct task_struct *task, struct css_set *to)
@@ -396,12 +402,26 @@ int BPF_PROG(on_move, struct task_struct *task, struct css_set *to)
 }
 
 /*
- * For kernels without that function: a little late, and only the leader of a group. With it, this
- * cuts the slice once more within the same cgroup.
+ * A task on another CPU goes on meanwhile, and that function waits for its runqueue, which a tick
+ * there may hold: what the tick charges still goes to the cgroup before.
  */
+SEC("fexit/cgroup_move_task")
+int BPF_PROG(on_moved, struct task_struct *task, struct css_set *to)
+{
+	struct account *a = account_of_moving(task);
+
+	if (a)
+		move_amend(a, task->pid, task->se.sum_exec_runtime, account_cgroup(task, to));
+	return 0;
+}
+
+/* For kernels without that function: a little late, and only the leader of a group. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move_late, struct cgroup *to, const char *path, struct task_struct *leader)
 {
-	note_move(leader, leader->cgroups);
+	struct account *a = account_of_moving(leader);
+
+	if (a)
+		move_note_late(a, leader->pid, leader->se.sum_exec_runtime, task_cgroup(leader));
 	return 0;
 }

@@ -130,9 +130,10 @@ struct task_struct {
 	unsigned int flags;
 	struct sched_entity se;
 	struct sched_info sched_info;
-	/* An int before 7.0, then a byte: unsigned here, so that CO-RE changes the size of the
+	/* Ints before 7.0, then bytes: unsigned here, so that CO-RE changes the size of the
 	 * load. */
 	unsigned int on_cpu;
+	unsigned int on_rq;
 	int pid;
 	struct css_set *cgroups;
 };

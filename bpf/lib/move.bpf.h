@@ -22,8 +22,32 @@ static __always_inline void move_note(struct account *a, u32 pid, u64 exec, u64 
 	a->cset = 0;
 }
 
-/* The longest time between two ticks: HZ=100. */
-#define TICK_LONGEST_NS 10000000
+/*
+ * How much the task had run is known better now than when its move was noted. The CPU may have
+ * looked at that note too early, at a switch to the task that came before the kernel made the move;
+ * then this is a new one. One too many does no harm: it cuts within the same cgroup.
+ */
+static __always_inline void move_amend(struct account *a, u32 pid, u64 exec, u64 cgroup)
+{
+	struct move *move = &a->moves[(a->moves_noted - 1) & (MOVES_KEPT - 1)];
+
+	if (a->moves_noted != a->moves_settled && move->pid == pid)
+		move->exec = exec;
+	else
+		move_note(a, pid, exec, cgroup);
+}
+
+/* For kernels that tell of a move only when it is over: what came at the right time stays. */
+static __always_inline void move_note_late(struct account *a, u32 pid, u64 exec, u64 cgroup)
+{
+	struct move *move = &a->moves[(a->moves_noted - 1) & (MOVES_KEPT - 1)];
+
+	if (move->pid != pid || move->cgroup != cgroup)
+		move_note(a, pid, exec, cgroup);
+}
+
+/* More than the longest time between two ticks: a nohz_full CPU has one in a second. */
+#define TICK_LONGEST_NS 2000000000LL
 
 /*
  * Charges what ran before a move to the cgroup of before; the slice then begins at the move. If a
@@ -33,10 +57,8 @@ static __always_inline void move_note(struct account *a, u32 pid, u64 exec, u64 
  */
 static __always_inline void settle_move(struct account *a, u32 cpu, u64 to, u64 at, u64 exec)
 {
-	s64 before = at - a->exec;
-
-	if (before >= -TICK_LONGEST_NS && (s64)(exec - at) >= 0) {
-		account_charge(a, cpu, a->cgroup, before);
+	if ((s64)(exec - at) >= 0) {
+		account_charge(a, cpu, a->cgroup, at - a->exec);
 		a->exec = at;
 	}
 	a->cgroup = to;
@@ -52,21 +74,32 @@ __noinline int account_settle(u32 cpu, u32 pid, u64 exec, u64 cgroup)
 {
 	struct account *a = account_of(cpu);
 	u32 noted, first;
+	s64 least = -TICK_LONGEST_NS;
 
 	if (!a)
 		return 0;
-	if (a->slot != ACCOUNT_NO_SLOT)
+	/* No flush has closed it yet: a note of less than it began with is of an earlier slice. */
+	if (a->slot != ACCOUNT_NO_SLOT) {
 		a->cgroup = account_slot(a, a->slot)->cgroup;
+		least = 0;
+	}
 	a->slot = ACCOUNT_NO_SLOT;
 	noted = a->moves_noted;
-	first = noted - a->moves_settled > MOVES_KEPT ? noted - MOVES_KEPT : a->moves_settled;
+	first = a->moves_settled;
+	if (noted - first > MOVES_KEPT) {
+		a->moves_unknown += noted - first - MOVES_KEPT;
+		first = noted - MOVES_KEPT;
+	}
 	a->moves_settled = noted;
+	/* The last one may be early: the kernel has not made the move yet. move_amend() follows. */
+	if (a->moves[(noted - 1) & (MOVES_KEPT - 1)].cgroup != cgroup && first != noted)
+		noted--;
 	for (u32 i = 0; i < MOVES_KEPT && first + i != noted; i++) {
 		const struct move *move = &a->moves[(first + i) & (MOVES_KEPT - 1)];
 
 		/* Another's was about to leave the CPU when it was moved, and had closed its slice.
 		 */
-		if (move->pid == pid)
+		if (move->pid == pid && (s64)(move->exec - a->exec) >= least)
 			settle_move(a, cpu, move->cgroup, move->exec, exec);
 	}
 	if (a->cgroup != cgroup) {

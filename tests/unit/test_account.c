@@ -197,6 +197,36 @@ static void a_move_of_another_task_is_not_its_business(void **state)
 	assert_int_equal(account->moves_unknown, 0);
 }
 
+static void a_note_is_amended_or_made_anew(void **state)
+{
+	(void)state;
+	begin_slice();
+	move_note(account, 77, 600, 20);
+	move_amend(account, 77, 640, 20);
+	account_settle(0, 77, 1000, 20);
+	assert_int_equal(account->exec, 640);
+	assert_int_equal(charged(10), 140);
+	/* One too many. */
+	account_charge(account, 0, 20, 360);
+	account->exec = 1000;
+	move_amend(account, 77, 640, 20);
+	account_settle(0, 77, 1100, 20);
+	assert_int_equal(charged(20), 0);
+	assert_int_equal(account->exec, 640);
+	/* Looked at too early, when the kernel had not made the move yet. */
+	move_note(account, 77, 650, 30);
+	account_settle(0, 77, 660, 20);
+	assert_int_equal(account->cgroup, 20);
+	assert_int_equal(account->exec, 640);
+	/* Looked at too early, by the slice of another task. */
+	move_note(account, 77, 700, 30);
+	account_settle(0, 78, 1000, 20);
+	move_amend(account, 77, 710, 30);
+	account_settle(0, 77, 1000, 30);
+	assert_int_equal(charged(20), 70);
+	assert_int_equal(account->moves_unknown, 0);
+}
+
 static void a_move_at_an_unknown_time_is_counted(void **state)
 {
 	(void)state;
@@ -213,6 +243,7 @@ static void what_a_flush_gave_too_early_is_given_back(void **state)
 	(void)state;
 	begin_slice();
 	/* A flush at exec 700 has charged cgroup 10; the last tick before the move was at 640. */
+	account_settle(0, 77, 700, 10);
 	account_charge(account, 0, 10, 200);
 	account->exec = 700;
 	move_note(account, 77, 640, 20);
@@ -223,7 +254,21 @@ static void what_a_flush_gave_too_early_is_given_back(void **state)
 	account->exec = 640 + TICK_LONGEST_NS + 1;
 	move_note(account, 77, 640, 10);
 	account_settle(0, 77, account->exec + 10, 10);
+	assert_int_equal(charged(20), 10);
+	assert_int_equal(account->moves_unknown, 1);
+}
+
+static void a_move_of_an_earlier_slice_is_not_its_business(void **state)
+{
+	(void)state;
+	/* It was leaving the CPU when it was moved, to 20; it is back in 10, and moves once more. */
+	move_note(account, 77, 480, 20);
+	begin_slice();
+	move_note(account, 77, 600, 30);
+	account_settle(0, 77, 1000, 30);
+	assert_int_equal(charged(10), 100);
 	assert_int_equal(charged(20), 0);
+	assert_int_equal(account->exec, 600);
 }
 
 static void more_moves_than_are_kept_lose_no_time(void **state)
@@ -239,6 +284,7 @@ static void more_moves_than_are_kept_lose_no_time(void **state)
 		sum += charged(cgroup);
 	assert_int_equal(sum, account->exec - 500);
 	assert_int_equal(account->exec, 500 + 3 * MOVES_KEPT);
+	assert_int_equal(account->moves_unknown, 2 * MOVES_KEPT);
 }
 
 static void buckets_are_closed_above(void **state)
@@ -333,9 +379,11 @@ int main(void)
 		TEST(popping_empties_every_slot_once),
 		TEST(a_slice_is_cut_at_each_move),
 		TEST(a_move_is_settled_once),
+		TEST(a_note_is_amended_or_made_anew),
 		TEST(a_move_of_another_task_is_not_its_business),
 		TEST(a_move_at_an_unknown_time_is_counted),
 		TEST(what_a_flush_gave_too_early_is_given_back),
+		TEST(a_move_of_an_earlier_slice_is_not_its_business),
 		TEST(more_moves_than_are_kept_lose_no_time),
 		TEST(buckets_are_closed_above),
 		TEST(waits_before_a_move_are_told_by_task),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Cgroup paths to owners, and the table of owners: learning, dying, forgetting, being full. */
+/* The table of owners: learning, naming, dying, forgetting, being full. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,72 +11,12 @@
 
 #include "base/idmap.h"
 #include "owner/owners.h"
-#include "owner/path.h"
 
 #define UID  "20df4c7b-4d2a-4fe1-a997-385a170b66be"
 #define UID_ "20df4c7b_4d2a_4fe1_a997_385a170b66be"
 #define HASH "977420b36e1cda63c353db042c373d21"
 #define ID   "c71fc11fa90fc85555d5ca80efe10b690ca916a307b193ffb2f99c445b82942b"
 #define ID2  "19324e87b398eeed2b32b1a7dc8b6aa09d4d3fb73ffc10825601127ea4b9b752"
-
-static const struct {
-	const char *path, *pod, *container, *unit;
-} paths[] = {
-	{"/kubepods/burstable/pod" UID "/" ID, UID, ID, ""},
-	{"/kubepods/pod" UID, UID, "", ""},
-	{"/kubepods/besteffort/pod" UID "/" ID "/init", UID, ID, ""},
-	{"/kubepods/burstable/pod" HASH "/" ID, HASH, ID, ""},
-	{"/kubepods.slice/kubepods-pod" UID_ ".slice/cri-containerd-" ID ".scope", UID, ID, ""},
-	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/crio-" ID
-	 ".scope/container",
-	 UID, ID, ""},
-	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_
-	 ".slice/crio-conmon-" ID ".scope",
-	 UID, "", ""},
-	{"/system.slice/containerd.service/kubepods-burstable-pod" UID_ ".slice:cri-containerd:" ID,
-	 UID, ID, ""},
-	{"/system.slice/docker-" ID2 ".scope/kubepods/besteffort/pod" UID "/" ID, UID, ID, ""},
-	{"/kubepods/pod" UID "/short", UID, "", ""},
-	{"/system.slice/ssh.service", "", "", "ssh.service"},
-	{"/system.slice/docker-" ID ".scope", "", "", "docker-" ID ".scope"},
-	{"/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.scope", "", "",
-	 "app-x.scope"},
-	{"/user.slice/user-1000.slice", "", "", "user.slice"},
-	{"/init.scope", "", "", "init.scope"},
-	{"/a/b/c", "", "", "a"},
-	{"/", "", "", "/"},
-	{"", "", "", "/"},
-	{"///", "", "", "/"},
-	{"/pod-x/podd/pod" UID "0", "", "", "pod-x"},
-	{"/kubepods/pod" HASH "0/x", "", "", "kubepods"},
-};
-
-static void paths_tell_their_owner(void **state)
-{
-	struct path_owner owner;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		owner_of_path(paths[i].path, &owner);
-		assert_string_equal(owner.pod_uid, paths[i].pod);
-		assert_string_equal(owner.container, paths[i].container);
-		assert_string_equal(owner.unit, paths[i].unit);
-		assert_int_equal(owner.is_pod, paths[i].pod[0] != 0);
-	}
-}
-
-static void a_segment_longer_than_a_name_is_cut(void **state)
-{
-	struct path_owner owner;
-	char path[4096];
-
-	(void)state;
-	memset(path, 'x', sizeof(path) - 1);
-	path[0] = '/';
-	path[sizeof(path) - 1] = 0;
-	owner_of_path(path, &owner);
-	assert_int_equal(strlen(owner.unit), OWNER_UNIT_MAX - 1);
-}
 
 static const struct hierarchy nowhere = {.root = "/nowhere", .root_fd = -1};
 
@@ -229,8 +169,6 @@ static void idmap_agrees_with_an_array(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paths_tell_their_owner),
-		cmocka_unit_test(a_segment_longer_than_a_name_is_cut),
 		cmocka_unit_test(cgroups_of_one_container_share_an_owner),
 		cmocka_unit_test(the_dead_are_kept_for_a_time),
 		cmocka_unit_test(its_end_may_be_told_before_its_beginning),

@@ -14,6 +14,7 @@ enum feature_id {
 	FEATURE_FORKS,	       /* on_fork */
 	FEATURE_MOVES,	       /* on_move_late */
 	FEATURE_MOVES_EXACT,   /* on_move */
+	FEATURE_MOVES_REMOTE,  /* on_moved */
 	FEATURE_HOTPLUG,       /* on_cpu_dead */
 	FEATURE_CGROUP_EVENTS, /* on_cgroup_made */
 	FEATURE_CGROUP_REMOVALS,

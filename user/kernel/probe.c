@@ -18,6 +18,8 @@ const struct program_plan program_plans[NR_FEATURES] = {
 			   false},
 	[FEATURE_MOVES_EXACT] = {"on_move", "cgroup_moves_exact", HOOK_FUNCTION, "cgroup_move_task",
 				 false},
+	[FEATURE_MOVES_REMOTE] = {"on_moved", "cgroup_moves_remote", HOOK_FUNCTION,
+				  "cgroup_move_task", false},
 	[FEATURE_HOTPLUG] = {"on_cpu_dead", "cpu_hotplug", HOOK_TRACEPOINT, "cpuhp_exit", false},
 	[FEATURE_CGROUP_EVENTS] = {"on_cgroup_made", "cgroup_made", HOOK_TRACEPOINT, "cgroup_mkdir",
 				   false},

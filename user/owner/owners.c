@@ -211,7 +211,7 @@ void owners_made(struct owners *owners, uint64_t cgroup, const char *path)
 
 	if (owners_find(owners, cgroup) != OWNER_NONE)
 		return;
-	owner_of_path(path, &who);
+	owner_of_path(path, NULL, NULL, &who);
 	hash = hash_of(&who);
 	number = find_entry(owners, &who, hash);
 	if (number == OWNER_NONE)
