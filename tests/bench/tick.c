@@ -43,7 +43,8 @@ static void drain(struct usage *usage, unsigned int cgroups, uint64_t now)
 int main(int argc, char **argv)
 {
 	static const struct hierarchy nowhere = {.root = "/nowhere", .root_fd = -1};
-	struct owners_options options = {&nowhere, 10000, 1000};
+	struct owners_options options = {
+		.hierarchy = &nowhere, .max_owners = 10000, .max_pods = 10000, .keep_ns = 1000};
 	unsigned int cgroups, drains;
 	struct owners *owners;
 	struct usage *usage;

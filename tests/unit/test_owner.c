@@ -22,7 +22,8 @@ static const struct hierarchy nowhere = {.root = "/nowhere", .root_fd = -1};
 
 static struct owners *new_owners(size_t max)
 {
-	struct owners_options options = {&nowhere, max, 100};
+	struct owners_options options = {
+		.hierarchy = &nowhere, .max_owners = max, .max_pods = max, .keep_ns = 100};
 	struct owners *owners = owners_new(&options);
 
 	assert_non_null(owners);
@@ -166,9 +167,147 @@ static void idmap_agrees_with_an_array(void **state)
 	idmap_free(&map);
 }
 
+/* A pod of two containers, as lists have it; `id` and `id2` as far as they are known. */
+static const struct pods *one_pod(const char *id, const char *id2)
+{
+	static struct pod_container containers[2];
+	static const struct pod pod = {
+		.namespace_ = "team-a",
+		.name = "train-0",
+		.uid = UID,
+		.cgroup_uid = UID,
+		.owner_kind = "",
+		.owner_name = "",
+		.qos = "",
+		.containers = containers,
+		.nr_containers = 2,
+	};
+	static const struct pods pods = {.pod = &pod, .nr = 1};
+
+	containers[0] = (struct pod_container){.name = "main", .id = id, .previous_id = ""};
+	containers[1] = (struct pod_container){.name = "sidecar", .id = id2, .previous_id = ""};
+	return &pods;
+}
+
+struct merges {
+	size_t nr;
+	uint32_t goes, stays;
+};
+
+static void note_merge(void *context, uint32_t goes, uint32_t stays)
+{
+	struct merges *merges = context;
+
+	*merges = (struct merges){merges->nr + 1, goes, stays};
+}
+
+static const struct owner *owner_of(const struct owners *owners, uint64_t cgroup)
+{
+	return owners_at(owners, owners_find(owners, cgroup));
+}
+
+static void a_pod_gets_its_name_and_stays_who_it_is(void **state)
+{
+	struct owners *owners = new_owners(10);
+	struct merges merges = {0};
+	uint32_t before;
+
+	(void)state;
+	owners_made(owners, 5, "/kubepods/pod" UID "/" ID);
+	before = owners_find(owners, 5);
+	assert_true(owners_want_names(owners));
+	assert_int_equal(owners_nameless(owners), 1);
+	owners_learn(owners, one_pod(ID, ""), 0, note_merge, &merges);
+	assert_int_equal(owners_find(owners, 5), before);
+	assert_string_equal(owner_of(owners, 5)->namespace_, "team-a");
+	assert_string_equal(owner_of(owners, 5)->pod, "train-0");
+	assert_string_equal(owner_of(owners, 5)->container, "main");
+	assert_int_equal(owners_nameless(owners), 0);
+	assert_false(owners_want_names(owners));
+	assert_int_equal(merges.nr, 0);
+	/* What is known is known at once. */
+	owners_made(owners, 6, "/kubepods/pod" UID "/" ID "/exec");
+	assert_int_equal(owners_find(owners, 6), before);
+	owners_free(owners);
+}
+
+static void a_container_started_again_is_the_same(void **state)
+{
+	struct owners *owners = new_owners(10);
+	struct merges merges = {0};
+	uint32_t first, second;
+
+	(void)state;
+	owners_made(owners, 5, "/kubepods/pod" UID "/" ID);
+	owners_learn(owners, one_pod(ID, ""), 0, note_merge, &merges);
+	first = owners_find(owners, 5);
+	owners_made(owners, 6, "/kubepods/pod" UID "/" ID2);
+	second = owners_find(owners, 6);
+	assert_int_not_equal(first, second);
+	assert_string_equal(owner_of(owners, 6)->container, ID2);
+	owners_learn(owners, one_pod(ID2, ""), 1, note_merge, &merges);
+	assert_int_equal(merges.nr, 1);
+	assert_int_equal(merges.goes, second);
+	assert_int_equal(merges.stays, first);
+	assert_int_equal(owners_find(owners, 6), first);
+	assert_null(owners_at(owners, second));
+	owners_free(owners);
+}
+
+static void what_no_list_has_is_the_sandbox(void **state)
+{
+	struct owners *owners = new_owners(10);
+	struct merges merges = {0};
+
+	(void)state;
+	owners_made(owners, 4, "/kubepods/pod" UID);
+	owners_made(owners, 5, "/kubepods/pod" UID "/" ID);
+	/* As long as a container has no id yet, it may be this one. */
+	for (int i = 0; i < 5; i++)
+		owners_learn(owners, one_pod("", ""), 0, note_merge, &merges);
+	assert_string_equal(owner_of(owners, 5)->container, ID);
+	owners_learn(owners, one_pod(ID2, ID2), 0, note_merge, &merges);
+	assert_int_equal(merges.nr, 1);
+	assert_string_equal(owner_of(owners, 5)->container, "");
+	assert_int_equal(owners_find(owners, 4), owners_find(owners, 5));
+	owners_free(owners);
+}
+
+static void more_pods_than_fit_share_other(void **state)
+{
+	struct owners_options options = {
+		.hierarchy = &nowhere, .max_owners = 100, .max_pods = 2, .keep_ns = 10};
+	struct owners *owners = owners_new(&options);
+	char path[160];
+	int gone = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "/kubepods/pod%032x", i);
+		owners_made(owners, 10 + i, path);
+		owners_made(owners, 20 + i, strcat(path, "/" ID));
+	}
+	assert_string_equal(owner_of(owners, 11)->pod, "00000000000000000000000000000001");
+	assert_string_equal(owner_of(owners, 21)->container, ID);
+	assert_string_equal(owner_of(owners, 12)->pod, "other");
+	assert_string_equal(owner_of(owners, 23)->pod, "other");
+	assert_int_equal(owners_dropped(owners), 4);
+	owners_removed(owners, 10, 0);
+	owners_removed(owners, 20, 0);
+	owners_expire(owners, 11, ignore_owner, &gone);
+	assert_int_equal(gone, 2);
+	owners_made(owners, 31, path);
+	assert_string_not_equal(owner_of(owners, 31)->pod, "other");
+	owners_free(owners);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pod_gets_its_name_and_stays_who_it_is),
+		cmocka_unit_test(a_container_started_again_is_the_same),
+		cmocka_unit_test(what_no_list_has_is_the_sandbox),
+		cmocka_unit_test(more_pods_than_fit_share_other),
 		cmocka_unit_test(cgroups_of_one_container_share_an_owner),
 		cmocka_unit_test(the_dead_are_kept_for_a_time),
 		cmocka_unit_test(its_end_may_be_told_before_its_beginning),

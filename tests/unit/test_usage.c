@@ -21,7 +21,8 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct owners_options options = {&nowhere, 100, 1000};
+	struct owners_options options = {
+		.hierarchy = &nowhere, .max_owners = 100, .max_pods = 100, .keep_ns = 1000};
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->owners = owners_new(&options);

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/idmap.h"
+#include "owner/graveyard.h"
+#include "owner/known.h"
 #include "owner/owners.h"
 #include "owner/path.h"
 
@@ -15,84 +18,122 @@ enum {
 	NR_OTHERS = 2
 };
 
+/*
+ * Lists that are asked for the name of a container before it is taken for the sandbox of its pod,
+ * which no list has: the first may be older than the container.
+ */
+#define LISTS_ASKED 2
+
+/* Lists after which no more is expected of the next one: whoever waits need not hurry. */
+#define LISTS_HOPED 5
+
 struct entry {
 	struct owner owner;
+	const char *uid, *id; /* of the pod and the container, as their cgroups have them */
 	bool used;
-	uint32_t cgroups; /* known cgroups that are theirs, dead ones too */
-	uint32_t next;	  /* of the same hash, or of the free list; OWNER_NONE at the end */
+	bool named;	    /* as far as it will ever be */
+	unsigned int asked; /* lists that had no name for it */
+	uint32_t cgroups;   /* known cgroups that are theirs, dead ones too */
+	uint32_t next;	    /* of the same hash, or of the free list; OWNER_NONE at the end */
+	uint32_t merged;    /* the one that it turned out to be; OWNER_NONE */
 	uint64_t hash;
-	char *names; /* what the strings of `owner` point into */
-};
-
-struct dead_cgroup {
-	uint64_t cgroup;
-	uint64_t since_ns;
+	char *names; /* what the strings above point into */
 };
 
 struct owners {
 	struct owners_options options;
 	struct entry *entries;
 	uint32_t end, capacity, free_list;
-	struct idmap by_hash;	  /* hash of the names to the first entry */
-	struct idmap by_cgroup;	  /* cgroup id to entry */
-	struct idmap dying;	  /* cgroup ids in the queue of the dead */
-	struct dead_cgroup *dead; /* a ring: in the order of their death */
-	size_t dead_first, nr_dead, dead_capacity;
+	struct idmap by_hash;	/* hash of the owner to the first entry */
+	struct idmap by_cgroup; /* cgroup id to entry */
+	struct idmap pods;	/* hash of namespace and pod to how many entries it has */
+	struct graveyard dead;
+	struct known *known;
 	uint64_t generation, dropped;
 };
 
-static uint64_t hash_text(uint64_t hash, const char *text)
+static uint64_t hash_of_pod(const struct owner *owner)
 {
-	do
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-	while (*text++);
-	return hash;
+	return hash_text(hash_text(HASH_EMPTY, owner->namespace_), owner->pod);
 }
 
-static uint64_t hash_of(const struct path_owner *who)
+static uint64_t hash_of(const struct owner *owner)
 {
-	uint64_t hash = hash_text(0xcbf29ce484222325u, who->pod_uid);
-
-	return hash_text(hash_text(hash, who->container), who->unit);
+	return hash_text(hash_text(hash_of_pod(owner), owner->container), owner->unit);
 }
 
-static bool same_owner(const struct owner *owner, const struct path_owner *who)
+static bool same_owner(const struct owner *a, const struct owner *b)
 {
-	return !strcmp(owner->pod, who->pod_uid) && !strcmp(owner->container, who->container) &&
-	       !strcmp(owner->unit, who->unit);
+	return !strcmp(a->pod, b->pod) && !strcmp(a->container, b->container) &&
+	       !strcmp(a->namespace_, b->namespace_) && !strcmp(a->unit, b->unit);
 }
 
-static uint32_t find_entry(const struct owners *owners, const struct path_owner *who, uint64_t hash)
+static uint32_t find_entry(const struct owners *owners, const struct owner *owner)
 {
 	uint32_t number;
 
-	if (!idmap_get(&owners->by_hash, hash, &number))
+	if (!idmap_get(&owners->by_hash, hash_of(owner), &number))
 		return OWNER_NONE;
-	while (number != OWNER_NONE && !same_owner(&owners->entries[number].owner, who))
+	while (number != OWNER_NONE && !same_owner(&owners->entries[number].owner, owner))
 		number = owners->entries[number].next;
 	return number;
 }
 
-static int set_names(struct entry *entry, const struct path_owner *who)
+/* Copies `text` to `*to`, which moves on behind it. */
+static const char *put_name(char **to, const char *text)
 {
-	size_t pod = strlen(who->pod_uid) + 1, container = strlen(who->container) + 1;
-	size_t unit = strlen(who->unit) + 1;
-	char *names = malloc(pod + container + unit);
+	char *copy = *to;
+
+	*to = stpcpy(copy, text) + 1;
+	return copy;
+}
+
+static int set_names(struct entry *entry, const struct owner *owner, const char *uid,
+		     const char *id)
+{
+	size_t bytes = strlen(owner->namespace_) + strlen(owner->pod) + strlen(owner->container) +
+		       strlen(owner->unit) + strlen(uid) + strlen(id) + 6;
+	char *names = malloc(bytes), *at = names, *old = entry->names;
 
 	if (!names)
 		return -ENOMEM;
-	memcpy(names, who->pod_uid, pod);
-	memcpy(names + pod, who->container, container);
-	memcpy(names + pod + container, who->unit, unit);
-	entry->names = names;
 	entry->owner = (struct owner){
-		.is_pod = who->is_pod,
-		.namespace_ = "",
-		.pod = names,
-		.container = names + pod,
-		.unit = names + pod + container,
+		.is_pod = owner->is_pod,
+		.namespace_ = put_name(&at, owner->namespace_),
+		.pod = put_name(&at, owner->pod),
+		.container = put_name(&at, owner->container),
+		.unit = put_name(&at, owner->unit),
 	};
+	entry->uid = put_name(&at, uid);
+	entry->id = put_name(&at, id);
+	entry->names = names;
+	entry->hash = hash_of(&entry->owner);
+	free(old); /* not before: the new may be made of the old */
 	return 0;
+}
+
+/* A pod has one entry more, or one less. */
+static int count_pod(struct owners *owners, const struct owner *owner, int change)
+{
+	uint64_t hash = hash_of_pod(owner);
+	uint32_t entries = 0;
+
+	if (!owner->is_pod)
+		return 0;
+	idmap_get(&owners->pods, hash, &entries);
+	entries += (uint32_t)change;
+	if (entries)
+		return idmap_put(&owners->pods, hash, entries);
+	idmap_remove(&owners->pods, hash);
+	return 0;
+}
+
+static bool pod_fits(const struct owners *owners, const struct owner *owner)
+{
+	uint32_t entries;
+
+	return !owner->is_pod || owners->pods.nr <= owners->options.max_pods ||
+	       idmap_get(&owners->pods, hash_of_pod(owner), &entries);
 }
 
 /* A number that is not in use, or OWNER_NONE. */
@@ -117,27 +158,23 @@ static uint32_t take_number(struct owners *owners)
 	return owners->end++;
 }
 
-static uint32_t add_entry(struct owners *owners, const struct path_owner *who, uint64_t hash)
+static void give_number(struct owners *owners, uint32_t number)
 {
-	uint32_t number = take_number(owners), first = OWNER_NONE;
-	struct entry *entry;
+	struct entry *entry = &owners->entries[number];
 
-	if (number == OWNER_NONE)
-		return OWNER_NONE;
-	entry = &owners->entries[number];
+	free(entry->names);
 	memset(entry, 0, sizeof(*entry));
-	idmap_get(&owners->by_hash, hash, &first);
-	entry->next = first;
-	entry->hash = hash;
-	if (set_names(entry, who) || idmap_put(&owners->by_hash, hash, number)) {
-		free(entry->names);
-		entry->next = owners->free_list;
-		owners->free_list = number;
-		return OWNER_NONE;
-	}
-	entry->used = true;
-	owners->generation++;
-	return number;
+	entry->next = owners->free_list;
+	owners->free_list = number;
+}
+
+static int link_hash(struct owners *owners, uint32_t number)
+{
+	struct entry *entry = &owners->entries[number];
+
+	entry->next = OWNER_NONE;
+	idmap_get(&owners->by_hash, entry->hash, &entry->next);
+	return idmap_put(&owners->by_hash, entry->hash, number);
 }
 
 static void unlink_hash(struct owners *owners, uint32_t number)
@@ -157,22 +194,40 @@ static void unlink_hash(struct owners *owners, uint32_t number)
 	}
 }
 
+static uint32_t add_entry(struct owners *owners, const struct owner *owner, const char *uid,
+			  const char *id)
+{
+	uint32_t number = pod_fits(owners, owner) ? take_number(owners) : OWNER_NONE;
+	struct entry *entry;
+
+	if (number == OWNER_NONE)
+		return OWNER_NONE;
+	entry = &owners->entries[number];
+	memset(entry, 0, sizeof(*entry));
+	entry->merged = OWNER_NONE;
+	if (set_names(entry, owner, uid, id) || link_hash(owners, number)) {
+		give_number(owners, number);
+		return OWNER_NONE;
+	}
+	/* Without memory a pod counts one entry too few, and the limit is a little higher. */
+	count_pod(owners, &entry->owner, 1);
+	entry->used = true;
+	owners->generation++;
+	return number;
+}
+
 static void drop_entry(struct owners *owners, uint32_t number)
 {
-	struct entry *entry = &owners->entries[number];
-
+	count_pod(owners, &owners->entries[number].owner, -1);
 	unlink_hash(owners, number);
-	free(entry->names);
-	memset(entry, 0, sizeof(*entry));
-	entry->next = owners->free_list;
-	owners->free_list = number;
+	give_number(owners, number);
 	owners->generation++;
 }
 
 struct owners *owners_new(const struct owners_options *options)
 {
-	struct path_owner other_pod = {.is_pod = true, .pod_uid = "other"};
-	struct path_owner other_unit = {.unit = "other"};
+	static const struct owner other_pod = {true, "", "other", "", ""};
+	static const struct owner other_unit = {false, "", "", "", "other"};
 	struct owners *owners = calloc(1, sizeof(*owners));
 
 	if (!owners)
@@ -181,11 +236,14 @@ struct owners *owners_new(const struct owners_options *options)
 	owners->free_list = OWNER_NONE;
 	owners->capacity = 256;
 	owners->entries = calloc(owners->capacity, sizeof(*owners->entries));
-	if (!owners->entries || add_entry(owners, &other_pod, hash_of(&other_pod)) != OTHER_POD ||
-	    add_entry(owners, &other_unit, hash_of(&other_unit)) != OTHER_UNIT) {
+	owners->known = known_new(options->max_pods * 2);
+	if (!owners->entries || !owners->known ||
+	    add_entry(owners, &other_pod, "", "") != OTHER_POD ||
+	    add_entry(owners, &other_unit, "", "") != OTHER_UNIT) {
 		owners_free(owners);
 		return NULL;
 	}
+	owners->entries[OTHER_POD].named = true;
 	return owners;
 }
 
@@ -193,29 +251,68 @@ void owners_free(struct owners *owners)
 {
 	if (!owners)
 		return;
-	for (uint32_t i = 0; i < owners->end; i++)
+	for (uint32_t i = 0; owners->entries && i < owners->end; i++)
 		free(owners->entries[i].names);
 	idmap_free(&owners->by_hash);
 	idmap_free(&owners->by_cgroup);
-	idmap_free(&owners->dying);
-	free(owners->dead);
+	idmap_free(&owners->pods);
+	graveyard_free(&owners->dead);
+	known_free(owners->known);
 	free(owners->entries);
 	free(owners);
 }
 
+/*
+ * Names a container of a pod, or the pod's own cgroup, as well as is known; true if that is for
+ * good. The strings are those of `known`, or the arguments.
+ */
+static bool name_pod(const struct owners *owners, const char *uid, const char *id,
+		     unsigned int asked, struct owner *owner)
+{
+	const struct known_pod *pod = known_pod(owners->known, uid);
+	const char *name = pod && id[0] ? known_container(owners->known, uid, id) : NULL;
+
+	*owner = (struct owner){
+		.is_pod = true,
+		.namespace_ = pod ? pod->namespace_ : "",
+		.pod = pod ? pod->name : uid,
+		.container = name ? name : id,
+		.unit = "",
+	};
+	if (!pod || !id[0] || name)
+		return pod != NULL;
+	if (!pod->complete || asked < LISTS_ASKED)
+		return false;
+	owner->container = "";
+	return true;
+}
+
+static bool is_known(void *context, const char *uid)
+{
+	const struct owners *owners = context;
+
+	return known_pod(owners->known, uid);
+}
+
 void owners_made(struct owners *owners, uint64_t cgroup, const char *path)
 {
+	struct owner owner = {.namespace_ = "", .pod = "", .container = ""};
 	struct path_owner who;
+	bool named = true;
 	uint32_t number;
-	uint64_t hash;
 
 	if (owners_find(owners, cgroup) != OWNER_NONE)
 		return;
-	owner_of_path(path, NULL, NULL, &who);
-	hash = hash_of(&who);
-	number = find_entry(owners, &who, hash);
-	if (number == OWNER_NONE)
-		number = add_entry(owners, &who, hash);
+	owner_of_path(path, is_known, owners, &who);
+	owner.unit = who.unit;
+	if (who.is_pod)
+		named = name_pod(owners, who.pod_uid, who.container, 0, &owner);
+	number = find_entry(owners, &owner);
+	if (number == OWNER_NONE) {
+		number = add_entry(owners, &owner, who.pod_uid, who.container);
+		if (number != OWNER_NONE)
+			owners->entries[number].named = named;
+	}
 	if (number == OWNER_NONE) {
 		owners->dropped++;
 		number = who.is_pod ? OTHER_POD : OTHER_UNIT;
@@ -224,34 +321,112 @@ void owners_made(struct owners *owners, uint64_t cgroup, const char *path)
 		owners->entries[number].cgroups++;
 }
 
-static int grow_dead(struct owners *owners)
+static void rename_entry(struct owners *owners, uint32_t number, const struct owner *owner)
 {
-	size_t capacity = owners->dead_capacity ? owners->dead_capacity * 2 : 64;
-	struct dead_cgroup *grown = calloc(capacity, sizeof(*grown));
+	struct entry *entry = &owners->entries[number];
 
-	if (!grown)
-		return -ENOMEM;
-	for (size_t i = 0; i < owners->nr_dead; i++)
-		grown[i] = owners->dead[(owners->dead_first + i) % owners->dead_capacity];
-	free(owners->dead);
-	owners->dead = grown;
-	owners->dead_first = 0;
-	owners->dead_capacity = capacity;
-	return 0;
+	count_pod(owners, &entry->owner, -1);
+	unlink_hash(owners, number);
+	/* Without memory it keeps the name it had. */
+	if (!set_names(entry, owner, entry->uid, entry->id))
+		owners->generation++;
+	link_hash(owners, number);
+	count_pod(owners, &entry->owner, 1);
+}
+
+/* Gives an entry the names that are known by now; true if it turned out to be another one. */
+static bool name_entry(struct owners *owners, uint32_t number)
+{
+	struct entry *entry = &owners->entries[number];
+	struct owner owner;
+	uint32_t same;
+
+	entry->named = name_pod(owners, entry->uid, entry->id, ++entry->asked, &owner);
+	if (same_owner(&entry->owner, &owner))
+		return false;
+	same = find_entry(owners, &owner);
+	if (same == OWNER_NONE)
+		rename_entry(owners, number, &owner);
+	else
+		entry->merged = same;
+	return same != OWNER_NONE;
+}
+
+static bool is_merged(const struct owners *owners, uint32_t number)
+{
+	return owners->entries[number].used && owners->entries[number].merged != OWNER_NONE;
+}
+
+static uint32_t merged_into(const struct owners *owners, uint32_t number)
+{
+	while (owners->entries[number].merged != OWNER_NONE)
+		number = owners->entries[number].merged;
+	return number;
+}
+
+/* The cgroups of those that turned out to be others are theirs. */
+static void move_cgroups(struct owners *owners)
+{
+	for (size_t i = 0; i < owners->by_cgroup.capacity; i++) {
+		struct idmap_cell *cell = &owners->by_cgroup.cells[i];
+		uint32_t to = cell->used ? merged_into(owners, cell->value) : 0;
+
+		if (!cell->used || to == cell->value)
+			continue;
+		owners->entries[to].cgroups++;
+		cell->value = to;
+	}
+}
+
+void owners_learn(struct owners *owners, const struct pods *pods, uint64_t now_ns,
+		  void (*merged)(void *context, uint32_t goes, uint32_t stays), void *context)
+{
+	bool any = false;
+
+	known_learn(owners->known, pods, now_ns);
+	for (uint32_t i = NR_OTHERS; i < owners->end; i++) {
+		const struct entry *entry = &owners->entries[i];
+
+		if (entry->used && entry->owner.is_pod && !entry->named)
+			any |= name_entry(owners, i);
+	}
+	if (!any)
+		return;
+	move_cgroups(owners);
+	for (uint32_t i = NR_OTHERS; i < owners->end; i++)
+		if (is_merged(owners, i))
+			merged(context, i, merged_into(owners, i));
+	for (uint32_t i = NR_OTHERS; i < owners->end; i++)
+		if (is_merged(owners, i))
+			drop_entry(owners, i);
+}
+
+bool owners_want_names(const struct owners *owners)
+{
+	for (uint32_t i = NR_OTHERS; i < owners->end; i++) {
+		const struct entry *entry = &owners->entries[i];
+
+		if (entry->used && entry->owner.is_pod && !entry->named &&
+		    entry->asked < LISTS_HOPED)
+			return true;
+	}
+	return false;
+}
+
+size_t owners_nameless(const struct owners *owners)
+{
+	size_t nr = 0;
+
+	for (uint32_t i = NR_OTHERS; i < owners->end; i++)
+		nr += owners->entries[i].used && owners->entries[i].owner.is_pod &&
+		      !owners->entries[i].owner.namespace_[0];
+	return nr;
 }
 
 void owners_removed(struct owners *owners, uint64_t cgroup, uint64_t now_ns)
 {
-	uint32_t ignored;
-
-	if (idmap_get(&owners->dying, cgroup, &ignored))
-		return;
-	if (owners->nr_dead == owners->dead_capacity && grow_dead(owners))
-		return;
-	if (idmap_put(&owners->dying, cgroup, 0))
-		return;
-	owners->dead[(owners->dead_first + owners->nr_dead++) % owners->dead_capacity] =
-		(struct dead_cgroup){.cgroup = cgroup, .since_ns = now_ns};
+	/* Without memory it stays until a sweep finds it gone. */
+	graveyard_add(&owners->dead, cgroup, now_ns);
 }
 
 uint32_t owners_find(const struct owners *owners, uint64_t cgroup)
@@ -300,7 +475,6 @@ static void forget_cgroup(struct owners *owners, uint64_t cgroup,
 {
 	uint32_t number = owners_find(owners, cgroup);
 
-	idmap_remove(&owners->dying, cgroup);
 	if (!idmap_remove(&owners->by_cgroup, cgroup))
 		return;
 	if (--owners->entries[number].cgroups || number < NR_OTHERS)
@@ -312,15 +486,11 @@ static void forget_cgroup(struct owners *owners, uint64_t cgroup,
 void owners_expire(struct owners *owners, uint64_t now_ns,
 		   void (*gone)(void *context, uint32_t owner), void *context)
 {
-	while (owners->nr_dead) {
-		struct dead_cgroup *dead = &owners->dead[owners->dead_first];
+	uint64_t cgroup;
 
-		if (now_ns - dead->since_ns < owners->options.keep_ns)
-			return;
-		owners->dead_first = (owners->dead_first + 1) % owners->dead_capacity;
-		owners->nr_dead--;
-		forget_cgroup(owners, dead->cgroup, gone, context);
-	}
+	while (graveyard_take(&owners->dead, now_ns, owners->options.keep_ns, &cgroup))
+		forget_cgroup(owners, cgroup, gone, context);
+	known_expire(owners->known, now_ns, owners->options.keep_ns);
 }
 
 uint32_t owners_end(const struct owners *owners)

@@ -2,7 +2,8 @@
 /*
  * Who owns which cgroup. Cgroups are learnt when they are made, so that one that is gone before its
  * usage is read still has its owner, and are kept for a time after their end. Several cgroups may
- * have one owner. Bounded: what does not fit belongs to the owner "other".
+ * have one owner: a container that was started again is the same one, and so is a pod that was made
+ * again under its name. Bounded: what does not fit belongs to the owner "other".
  *
  * Owners are known by small numbers, which are used again after an owner is gone; users keep what
  * they know of an owner in arrays by that number. Not safe for several threads.
@@ -15,20 +16,24 @@
 #include <stdint.h>
 
 #include "owner/hierarchy.h"
+#include "owner/pods.h"
 
 #define OWNER_NONE UINT32_MAX
 
 struct owner {
 	bool is_pod;
 	const char *namespace_; /* "" while unknown */
-	const char *pod;	/* pod UID; "" for a unit */
-	const char *container;	/* container id; "" for the pod's own cgroup and for a unit */
-	const char *unit;	/* "" for a pod */
+	const char *pod;	/* its name, the UID while that is unknown; "" for a unit */
+	/* Name of the container, its id while that is unknown; "" for the pod's own cgroup, its
+	 * sandbox, and for a unit. */
+	const char *container;
+	const char *unit; /* "" for a pod */
 };
 
 struct owners_options {
 	const struct hierarchy *hierarchy; /* to ask for cgroups that no event told of */
 	size_t max_owners;		   /* more of them share the owner "other" */
+	size_t max_pods;		   /* and so do more pods, whatever their containers */
 	uint64_t keep_ns;		   /* how long the dead are kept */
 };
 
@@ -55,6 +60,16 @@ uint32_t owners_resolve(struct owners *owners, uint64_t cgroup);
 /* Learns all cgroups that exist; 0 or a negative errno. */
 int owners_walk(struct owners *owners);
 
+/*
+ * Learns names from a list of pods and gives them to those that had none. Two owners may then turn
+ * out to be one: `merged` is told which goes and which stays.
+ */
+void owners_learn(struct owners *owners, const struct pods *pods, uint64_t now_ns,
+		  void (*merged)(void *context, uint32_t goes, uint32_t stays), void *context);
+
+/* Whether there are pods whose names a newer list might have. */
+bool owners_want_names(const struct owners *owners);
+
 /* Looks which cgroups still exist, for when events of their removal were lost. */
 void owners_sweep(struct owners *owners, uint64_t now_ns);
 
@@ -68,6 +83,9 @@ const struct owner *owners_at(const struct owners *owners, uint32_t number);
 
 /* Grows whenever an owner comes or goes. */
 uint64_t owners_generation(const struct owners *owners);
+
+/* How many pods have not got their names. */
+size_t owners_nameless(const struct owners *owners);
 
 /* How many cgroups had to share "other" because their owner did not fit. */
 uint64_t owners_dropped(const struct owners *owners);

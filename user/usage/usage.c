@@ -275,6 +275,31 @@ static void forget_owner(void *context, uint32_t owner)
 		memset(&usage->totals[owner], 0, sizeof(usage->totals[owner]));
 }
 
+/* What was shown of both stays shown: the sum of the one that stays never goes back. */
+static void merge_totals(void *context, uint32_t goes, uint32_t stays)
+{
+	struct usage *usage = context;
+	struct total *from = goes < usage->nr_totals ? &usage->totals[goes] : NULL, *to;
+
+	to = from ? total_of(usage, stays) : NULL;
+	if (!to)
+		return;
+	from = &usage->totals[goes]; /* total_of() may have moved them */
+	to->cpu.sum += from->cpu.sum;
+	to->cpu.highest += from->cpu.highest;
+	to->wait_ns += from->wait_ns;
+	to->voluntary += from->voluntary;
+	to->preempted += from->preempted;
+	for (int i = 0; i < MLPROF_HIST_BUCKETS; i++)
+		to->wait_hist[i] += from->wait_hist[i];
+	memset(from, 0, sizeof(*from));
+}
+
+void usage_learn(struct usage *usage, const struct pods *pods, uint64_t now_ns)
+{
+	owners_learn(usage->owners, pods, now_ns, merge_totals, usage);
+}
+
 void usage_end(struct usage *usage, uint64_t now_ns)
 {
 	for (size_t i = 0; i < usage->nr_pending; i++) {

@@ -24,6 +24,9 @@ void usage_begin(struct usage *usage, uint64_t now_ns);
 void usage_add(struct usage *usage, const struct mlprof_usage *record);
 void usage_add_cpu(struct usage *usage, const struct mlprof_record_cpu *record);
 
+/* Pods have got names: what belongs to one owner by now is one. Between two drains. */
+void usage_learn(struct usage *usage, const struct pods *pods, uint64_t now_ns);
+
 /* The drain has ended at `now_ns`: settles what waited for its owner, lets the dead go.
  */
 void usage_end(struct usage *usage, uint64_t now_ns);
