@@ -162,24 +162,26 @@ void known_learn(struct known *known, const struct pods *pods, uint64_t now_ns)
 		learn_pod(known, &pods->pod[i], now_ns);
 }
 
+/* The last one takes the place of the one that goes. */
+static void drop(struct known *known, size_t at)
+{
+	struct entry gone = known->entries[at];
+
+	known->nr--;
+	idmap_remove(&known->by_uid, hash_of(gone.uid));
+	if (at < known->nr) {
+		known->entries[at] = known->entries[known->nr];
+		/* Its cell is there, so this cannot fail. */
+		idmap_put(&known->by_uid, hash_of(known->entries[at].uid), (uint32_t)at);
+	}
+	free_entry(&gone);
+}
+
 void known_expire(struct known *known, uint64_t now_ns, uint64_t keep_ns)
 {
-	for (size_t i = 0; i < known->nr;) {
-		struct entry *entry = &known->entries[i];
-
-		if (now_ns - entry->seen_ns <= keep_ns) {
-			i++;
-			continue;
-		}
-		idmap_remove(&known->by_uid, hash_of(entry->uid));
-		free_entry(entry);
-		known->nr--;
-		if (i == known->nr)
-			return;
-		/* The last one takes its place; its cell is there, so this cannot fail. */
-		*entry = known->entries[known->nr];
-		idmap_put(&known->by_uid, hash_of(entry->uid), (uint32_t)i);
-	}
+	for (size_t i = known->nr; i-- > 0;)
+		if (now_ns - known->entries[i].seen_ns > keep_ns)
+			drop(known, i);
 }
 
 const struct known_pod *known_pod(const struct known *known, const char *uid)
