@@ -43,8 +43,8 @@ struct pod {
 	const char *namespace_, *name, *uid;
 	const char *cgroup_uid; /* the UID that its cgroup bears: of a static pod its config.hash */
 	const char *owner_kind, *owner_name; /* Deployment and not its ReplicaSet */
-	const char *qos;		     /* Guaranteed, Burstable or BestEffort */
-	const struct pod_label *labels;	     /* those that were asked for and that it has */
+	const char *qos; /* Guaranteed, Burstable or BestEffort; "" if only the logs are known */
+	const struct pod_label *labels; /* those that were asked for and that it has */
 	size_t nr_labels;
 	const struct pod_container *containers;
 	size_t nr_containers;
