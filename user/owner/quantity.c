@@ -17,7 +17,8 @@ struct quantity {
 
 /* 37 digits leave no room for overflow, and Kubernetes itself keeps 19 and nine places. */
 #define DIGITS_LIMIT ((u128)1000000000000000000u * 1000000000000000000u * 10)
-#define TENS_LIMIT   1000
+/* Whatever is beyond does not fit either, or is less than a unit. */
+#define TENS_LIMIT 1000
 
 static bool is_digit(char c)
 {
@@ -56,8 +57,9 @@ static bool read_exponent(const char *text, struct quantity *q)
 	text += *text == '-' || *text == '+';
 	if (!is_digit(*text))
 		return false;
-	for (; is_digit(*text) && exponent < TENS_LIMIT; text++)
-		exponent = exponent * 10 + *text - '0';
+	for (; is_digit(*text); text++)
+		if (exponent < TENS_LIMIT)
+			exponent = exponent * 10 + *text - '0';
 	q->tens += sign * exponent;
 	return !*text;
 }
