@@ -143,8 +143,10 @@ static enum names_failure classify(CURLcode code, const struct intake *intake)
 		return NAMES_TIMEOUT;
 	if (is_tls(code))
 		return NAMES_TLS;
-	if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
-	    code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING)
+	if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
+		return NAMES_UNREACHABLE;
+	if (!intake->body->len &&
+	    (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING))
 		return NAMES_UNREACHABLE;
 	return NAMES_MALFORMED;
 }
