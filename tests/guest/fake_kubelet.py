@@ -356,7 +356,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     port = 0 if options.no_https else serve_https(options, log)
     keep = serve_grpc(options, log) if options.socket else None
-    print("ready", port, flush=True)
+    sys.stdout.write(f"ready {port}\n")
+    sys.stdout.flush()
     wait_for_the_end()
     del keep
     os._exit(0)

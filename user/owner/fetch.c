@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "owner/fetch.h"
 
@@ -151,6 +152,15 @@ static enum names_failure classify(CURLcode code, const struct intake *intake)
 	return NAMES_MALFORMED;
 }
 
+/* Some of curl's texts are sentences, some are not. */
+static void say_why(struct fetch_error *error, enum names_failure failure, const char *why)
+{
+	size_t bytes = strlen(why);
+
+	bytes -= bytes && why[bytes - 1] == '.';
+	fetch_fail(error, failure, "%.*s", (int)bytes, why);
+}
+
 static int explain(CURLcode code, const char *details, const struct intake *intake,
 		   struct fetch_error *error)
 {
@@ -160,8 +170,8 @@ static int explain(CURLcode code, const char *details, const struct intake *inta
 	else if (intake->body->failed)
 		fetch_fail(error, NAMES_TOO_LARGE, "no memory for its answer");
 	else
-		fetch_fail(error, classify(code, intake), "%s",
-			   *details ? details : curl_easy_strerror(code));
+		say_why(error, classify(code, intake),
+			*details ? details : curl_easy_strerror(code));
 	return -EIO;
 }
 

@@ -81,6 +81,8 @@ static void set_options(CURL *curl, const char *socket, const char *url, struct 
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+	/* libcurl 7.88, that of Debian 12, fails on a connection that it has used so before. */
+	curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)FRAME_BYTES);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, empty_message);

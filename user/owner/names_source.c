@@ -80,7 +80,7 @@ static const char *const advice[NAMES_FAILURES] = {
 	[NAMES_NOT_FOUND] = "is it what it is taken for?",
 	[NAMES_STATUS] = "its own log may say more",
 	[NAMES_TOO_LARGE] = "is it what it is taken for?",
-	[NAMES_MALFORMED] = "is it what it is taken for?",
+	[NAMES_MALFORMED] = "it was cut short, or something else listens there",
 };
 
 void source_init(struct source *source, enum names_source which, const char *at)
