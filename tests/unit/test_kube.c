@@ -50,7 +50,7 @@ static int ask_as(const struct question *q, const struct pods **pods, struct fet
 	};
 	struct podlist_options options = {.node = "node"};
 	struct fetcher *fetcher = fetcher_new();
-	struct podlist_skipped skipped;
+	struct podlist_skipped skipped = {0};
 	int err;
 
 	error->text[0] = '\0';

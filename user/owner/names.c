@@ -72,7 +72,7 @@ static void ask_server(struct names *names, enum names_source which)
 	struct source *source = &names->source[which];
 	struct podlist_skipped skipped = {0};
 	const struct pods *pods = NULL;
-	struct fetch_error error;
+	struct fetch_error error = {0};
 	int err;
 
 	err = (which == NAMES_KUBELET ? kubelet_ask : api_server_ask)(

@@ -61,8 +61,8 @@ static const char *const own_advice[NAMES_SOURCES][NAMES_FAILURES] = {
 		},
 	[NAMES_POD_LOGS] =
 		{
-			[NAMES_FORBIDDEN] = "mlprof needs to read it: run as root or with "
-					    "CAP_DAC_READ_SEARCH",
+			[NAMES_FORBIDDEN] = ("mlprof needs to read it: run as root or with "
+					     "CAP_DAC_READ_SEARCH"),
 		},
 	[NAMES_POD_RESOURCES] =
 		{
@@ -100,7 +100,7 @@ static uint64_t jitter(uint64_t ns)
 
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
 		random = (uint32_t)clock_ns(CLOCK_MONOTONIC);
-	return ns / 2 + (uint64_t)((double)(ns / 2) * random / UINT32_MAX);
+	return ns - (uint64_t)((double)ns / 2 * random / UINT32_MAX);
 }
 
 static uint64_t retry_after(unsigned int failures, uint64_t interval_ns)

@@ -56,7 +56,7 @@ static bool same_devices(const struct pod_device *a, size_t nr_a, const struct p
 {
 	if (nr_a != nr_b || !a != !b)
 		return false;
-	for (size_t i = 0; i < nr_a; i++)
+	for (size_t i = 0; a && i < nr_a; i++)
 		if (!same(a[i].namespace_, b[i].namespace_) || !same(a[i].pod, b[i].pod) ||
 		    !same(a[i].container, b[i].container) || !same(a[i].resource, b[i].resource) ||
 		    !same(a[i].id, b[i].id))
