@@ -6,7 +6,7 @@ PREFIX  ?= /usr/local
 CLANG   ?= clang
 BPFTOOL ?= bpftool
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-PKGS    := libbpf libmicrohttpd jansson libcurl zlib libcap
+PKGS    := libbpf libmicrohttpd jansson libcurl zlib libcap libprotobuf-c
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
@@ -22,7 +22,8 @@ BPF_OBJS   := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c
 SKELETON   := $(BUILD)/mlprof.skel.h
 
 SRCS  := $(wildcard user/*/*.c)
-OBJS  := $(SRCS:%.c=$(BUILD)/%.o)
+PROTO := $(patsubst user/%.proto,$(BUILD)/%.pb-c.c,$(wildcard user/*/*.proto))
+OBJS  := $(SRCS:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 GUEST := $(patsubst tests/guest/%.c,$(BUILD)/tests/guest/%,$(wildcard tests/guest/*.c))
@@ -60,11 +61,19 @@ $(VERSION_H): FORCE
 	$(Q)echo '#define MLPROF_VERSION "$(VERSION)"' > $@.new
 	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+# Messages of others: made from .proto files into code that includes "AREA/NAME.pb-c.h".
+$(BUILD)/%.pb-c.c: user/%.proto
+	$(call say,PROTO,$<)mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=user --c_out=$(BUILD) $<
+
+$(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
 # User space. Only user/kernel may name libbpf, so only it waits for the skeleton.
 KERNEL_SRCS := $(wildcard user/kernel/*.c)
 $(KERNEL_SRCS:%.c=$(BUILD)/%.o) $(KERNEL_SRCS:%.c=$(BUILD)/asan/%.o): | $(SKELETON)
 
-$(BUILD)/user/%.o: user/%.c | $(VERSION_H)
+$(BUILD)/user/%.o: user/%.c | $(VERSION_H) $(PROTO)
 	$(call say,CC,$<)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
@@ -72,19 +81,19 @@ $(BUILD)/mlprof: $(BUILD)/user/main.o $(OBJS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
 
 # Unit tests run under ASan and UBSan, and so does everything they link.
-$(BUILD)/asan/user/%.o: user/%.c | $(VERSION_H)
+$(BUILD)/asan/user/%.o: user/%.c | $(VERSION_H) $(PROTO)
 	$(call say,ASAN,$<)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP -c $< -o $@
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(SRCS:%.c=$(BUILD)/asan/%.o)
+$(BUILD)/tests/unit/%: tests/unit/%.c $(SRCS:%.c=$(BUILD)/asan/%.o) $(PROTO:.c=.o)
 	$(call say,TEST,$<)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -I. $(CFLAGS) $(SANITIZE) -MMD -MP $(filter %.c %.o,$^) $(LDFLAGS) \
 		$(LDLIBS) -lcmocka -o $@
 
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SRCS) $(VERSION_H)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SRCS) $(PROTO) $(VERSION_H)
 	$(call say,FUZZ,$<)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined $< \
-		$(filter-out user/kernel/% user/cmd/%,$(SRCS)) $(LDFLAGS) $(LDLIBS) -o $@
+		$(filter-out user/kernel/% user/cmd/%,$(SRCS)) $(PROTO) $(LDFLAGS) $(LDLIBS) -o $@
 
 # What runs in guests: workloads are static, so that a cgroup of theirs holds nothing else.
 $(BUILD)/tests/guest/%: tests/guest/%.c

@@ -20,7 +20,7 @@ struct names_options {
 	const char *node;	/* name of this node, for the API server's field selector */
 	const char *token_file; /* read again for each request: it is rotated */
 	const char *ca_file;	/* whom the servers' certificates must come from */
-	bool insecure_tls;	/* do not check certificates: for kubelets that sign their own */
+	bool insecure_tls;	/* do not check the kubelet's: many sign their own */
 	const char *pod_logs;	/* /var/log/pods; the containers are beside it in ../containers */
 	const char *pod_resources; /* the kubelet's socket of devices */
 	const char *labels;	   /* comma-separated: those to keep, of the pods' labels */
@@ -57,6 +57,7 @@ struct names_status {
 	bool asked;	  /* it is configured and there */
 	bool up;	  /* its last answer was good */
 	uint64_t good_ns; /* CLOCK_MONOTONIC of its last good answer; 0: never */
+	uint64_t skipped; /* what its last good answer had that could not be used */
 	uint64_t failures[NAMES_FAILURES];
 };
 
