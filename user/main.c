@@ -13,6 +13,7 @@ static const struct verb {
 	{"agent", cmd_agent, "attach, aggregate and serve /metrics"},
 	{"top", cmd_top, "show who uses and who waits for the CPU, from a running agent"},
 	{"doctor", cmd_doctor, "tell what this machine allows, and why not"},
+	{"owners", cmd_owners, "tell whose the cgroups of this machine are"},
 	{"version", cmd_version, "print the version"},
 };
 

@@ -22,6 +22,7 @@
 #include "expose/http.h"
 #include "kernel/kernel.h"
 #include "owner/hierarchy.h"
+#include "owner/names.h"
 #include "owner/owners.h"
 #include "usage/usage.h"
 
@@ -41,6 +42,8 @@ struct agent {
 	struct hierarchy hierarchy;
 	struct owners *owners;
 	struct usage *usage;
+	struct names *names;
+	uint64_t names_generation; /* of the list that was learnt last */
 	struct kernel *kernel;
 	struct snapshot_board *board;
 	struct http *http;
@@ -133,6 +136,15 @@ static void fill_self(struct agent *agent, struct snapshot *snap,
 	self->start_realtime_ns = agent->start_realtime_ns;
 }
 
+static void fill_names(struct agent *agent, struct snapshot *snap)
+{
+	snap->pods = names_get(agent->names, NULL);
+	snap->node = agent->options.names.node;
+	snap->pods_nameless = owners_nameless(agent->owners);
+	names_status(agent->names, snap->names);
+	snap->names_ns = clock_ns(CLOCK_MONOTONIC);
+}
+
 static int publish(struct agent *agent)
 {
 	struct snapshot *snap = snapshot_new();
@@ -147,6 +159,7 @@ static int publish(struct agent *agent)
 	snap->realtime_ns = clock_ns(CLOCK_REALTIME);
 	snap->cpus_online = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
 	fill_self(agent, snap, &counts);
+	fill_names(agent, snap);
 	err = usage_fill(agent->usage, snap);
 	if (!err)
 		err = fill_programs(agent, snap);
@@ -186,6 +199,21 @@ static void turn_stats(struct agent *agent)
 	}
 }
 
+/* A newer list of pods, if there is one; and if there are pods that it has not, the next one soon. */
+static void learn_names(struct agent *agent)
+{
+	uint64_t generation;
+	const struct pods *pods = names_get(agent->names, &generation);
+
+	if (pods && generation != agent->names_generation) {
+		usage_learn(agent->usage, pods, clock_ns(CLOCK_MONOTONIC));
+		agent->names_generation = generation;
+	}
+	pods_put(pods);
+	if (owners_want_names(agent->owners))
+		names_hurry(agent->names);
+}
+
 static void drain(struct agent *agent)
 {
 	const struct record_sink sink = {agent, take_usage, take_cpu, take_cgroup};
@@ -193,6 +221,7 @@ static void drain(struct agent *agent)
 	int err;
 
 	agent->drains++;
+	learn_names(agent);
 	usage_begin(agent->usage, begun);
 	err = kernel_drain(agent->kernel, &sink);
 	usage_end(agent->usage, clock_ns(CLOCK_MONOTONIC));
@@ -282,6 +311,7 @@ static int start(struct agent *agent)
 	struct owners_options owners = {
 		.hierarchy = &agent->hierarchy,
 		.max_owners = agent->options.most_owners,
+		.max_pods = agent->options.most_pods,
 		.keep_ns = agent->options.keep_ns,
 	};
 	const char *missing = kernel_capabilities_missing();
@@ -309,6 +339,11 @@ static int start(struct agent *agent)
 	err = start_kernel(agent);
 	if (err)
 		return err;
+	agent->names = names_start(&agent->options.names);
+	if (!agent->names) {
+		log_error("memory is out");
+		return -ENOMEM;
+	}
 	/* After attaching, so that a cgroup made meanwhile is in the walk or in an event. */
 	err = owners_walk(agent->owners);
 	if (err)
@@ -323,6 +358,7 @@ static int start(struct agent *agent)
 static void stop(struct agent *agent)
 {
 	http_stop(agent->http);
+	names_stop(agent->names);
 	kernel_close(agent->kernel);
 	usage_free(agent->usage);
 	owners_free(agent->owners);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "owner/names.h"
 
 /* When the kernel measures what the programs cost, which itself costs each run two clock reads. */
 enum stats_mode {
@@ -25,6 +26,8 @@ struct agent_options {
 	uint64_t ring_bytes;	 /* all rings together; 0: default */
 	uint64_t slots;		 /* per CPU; 0: default */
 	uint64_t most_owners;
+	uint64_t most_pods;
+	struct names_options names;
 	enum stats_mode stats;
 	enum log_format log_format;
 	enum log_level log_level;

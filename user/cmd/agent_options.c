@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "cmd/agent.h"
 #include "cmd/cmd.h"
+#include "cmd/names_options.h"
 
 #define SECOND 1000000000ull
 
@@ -20,6 +21,7 @@ enum option_id {
 	OPT_RING_BYTES,
 	OPT_SLOTS,
 	OPT_MOST_OWNERS,
+	OPT_MOST_PODS,
 	OPT_BPF_STATS,
 	OPT_LOG_FORMAT,
 	OPT_LOG_LEVEL,
@@ -34,6 +36,8 @@ static const struct option long_options[] = {
 	{"ring-bytes", required_argument, NULL, OPT_RING_BYTES},
 	{"slots", required_argument, NULL, OPT_SLOTS},
 	{"max-owners", required_argument, NULL, OPT_MOST_OWNERS},
+	{"max-pods", required_argument, NULL, OPT_MOST_PODS},
+	NAMES_LONG_OPTIONS,
 	{"bpf-stats", required_argument, NULL, OPT_BPF_STATS},
 	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -54,10 +58,12 @@ static const char help[] =
 	"  --ring-bytes BYTES   kernel buffers of all CPUs together, a page each at least (16M)\n"
 	"  --slots N            open accounts per CPU, a power of two from 64 to 4096 (by CPUs)\n"
 	"  --max-owners N       pods' containers and units told apart; the rest are 'other' (16384)\n"
+	"  --max-pods N         pods told apart; the rest are 'other' (2000)\n"
 	"  --bpf-stats WHEN     measure the programs: never, sampled (1 drain in 60) or always\n"
 	"  --log-format FORMAT  plain or json\n"
 	"  --log-level LEVEL    error, warn, info or debug\n"
-	"  -h, --help           this text\n";
+	"  -h, --help           this text\n"
+	"\n" NAMES_HELP;
 
 /* What each option takes, as the error for anything else says it. */
 #define TAKES(id) [(id)-OPT_FIRST]
@@ -70,6 +76,7 @@ static const char *const takes[] = {
 	TAKES(OPT_RING_BYTES) = "bytes from 4K to 1024G",
 	TAKES(OPT_SLOTS) = "a power of two from 64 to 4096",
 	TAKES(OPT_MOST_OWNERS) = "a number from 1 to 1048576",
+	TAKES(OPT_MOST_PODS) = "a number from 1 to 100000",
 	TAKES(OPT_BPF_STATS) = "never, sampled or always",
 	TAKES(OPT_LOG_FORMAT) = "plain or json",
 	TAKES(OPT_LOG_LEVEL) = "error, warn, info or debug",
@@ -117,12 +124,16 @@ static bool read_option(struct agent_options *o, int id, const char *text)
 		return read_slots(text, &o->slots);
 	case OPT_MOST_OWNERS:
 		return read_unsigned(text, 1, 1u << 20, &o->most_owners);
+	case OPT_MOST_PODS:
+		return read_unsigned(text, 1, 100000, &o->most_pods);
 	case OPT_BPF_STATS:
 		return read_word(text, stats, &o->stats);
 	case OPT_LOG_FORMAT:
 		return read_word(text, formats, &o->log_format);
-	default:
+	case OPT_LOG_LEVEL:
 		return read_word(text, levels, &o->log_level);
+	default:
+		return names_option_read(&o->names, id, text);
 	}
 }
 
@@ -141,6 +152,8 @@ int agent_options_read(struct agent_options *o, int argc, char **argv)
 		.interval_ns = SECOND,
 		.keep_ns = 600 * SECOND,
 		.most_owners = 16384,
+		.most_pods = 2000,
+		.names = NAMES_DEFAULTS,
 		.stats = STATS_SAMPLED,
 		.log_level = LOG_LEVEL_INFO,
 	};
@@ -157,10 +170,13 @@ int agent_options_read(struct agent_options *o, int argc, char **argv)
 		}
 		if (!read_option(o, id, optarg)) {
 			log_error("bad value '%s' for --%s, which takes %s", optarg,
-				  long_options[id - OPT_FIRST].name, takes[id - OPT_FIRST]);
+				  long_options[index].name,
+				  id < NAMES_OPT_FIRST ? takes[id - OPT_FIRST]
+						       : names_option_takes(id));
 			return usage_error();
 		}
 	}
+	names_options_complete(&o->names);
 	if (!o->listen[0] && !o->socket[0]) {
 		log_error("nobody could ask this agent: give --listen or --socket a value");
 		return usage_error();

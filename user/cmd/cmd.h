@@ -15,6 +15,7 @@ enum cmd_status {
 int cmd_agent(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_owners(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

@@ -1,142 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * The table of metric families and the code that walks it. This runs at every scrape: the label
- * sets of rows are written once and copied into each family, and numbers never see printf.
- */
+/* The families that come from usage and from the agent itself, and the order of all. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "version.h"
+#include "expose/metric_writer.h"
 #include "expose/openmetrics.h"
+#include "expose/pod_metrics.h"
 #include "expose/text.h"
-
-/* More than any name of the table with its suffix. */
-#define NAME_MAX_BYTES 80
-
-#define NS_PLACES      9
-
-enum metric_type {
-	COUNTER,
-	GAUGE,
-	HISTOGRAM,
-	INFO
-};
-
-enum metric_unit {
-	UNIT_NONE,
-	UNIT_SECONDS, /* kept in nanoseconds */
-	UNIT_BYTES,
-};
-
-struct writer;
-
-struct family {
-	const char *name; /* as OpenMetrics has it: without _total and _info */
-	enum metric_type type;
-	enum metric_unit unit; /* the name ends in it */
-	const char *help;
-	void (*samples)(struct writer *w, const struct family *family);
-	size_t offset; /* of the value in what `samples` walks over */
-};
-
-struct writer {
-	struct buf *to;
-	const struct snapshot *snap;
-	const struct scrape_stats *scrapes;
-	enum exposition form;
-	/* The name of the samples of the family at hand, with _total or _info, and room for more. */
-	char *name;
-	size_t name_bytes;
-	enum metric_unit unit;
-	/* Label sets of all rows, one after the other; row i's end at ends[i]. */
-	struct buf labels;
-	size_t *ends;
-};
-
-/* What follows the labels: a space, the number and the end of the line. */
-#define VALUE_BYTES (BUF_NUMBER_BYTES + 2)
-
-static char *write_value(char *at, uint64_t value, enum metric_unit unit)
-{
-	*at++ = ' ';
-	if (unit == UNIT_SECONDS)
-		at = buf_write_decimal(at, value, NS_PLACES);
-	else
-		at = buf_write_u64(at, value);
-	*at++ = '\n';
-	return at;
-}
-
-static void put_value(struct writer *w, uint64_t value)
-{
-	char *at = buf_room(w->to, VALUE_BYTES);
-
-	if (at)
-		w->to->len = (size_t)(write_value(at, value, w->unit) - w->to->data);
-}
-
-static void put_name(struct writer *w)
-{
-	buf_add(w->to, w->name, w->name_bytes);
-}
-
-static void put_plain(struct writer *w, uint64_t value)
-{
-	put_name(w);
-	put_value(w, value);
-}
-
-/* NAME{LABEL="TEXT" */
-static void put_label(struct writer *w, const char *label, const char *text)
-{
-	put_name(w);
-	buf_putc(w->to, '{');
-	buf_puts(w->to, label);
-	buf_puts(w->to, "=\"");
-	text_label(w->to, text);
-	buf_putc(w->to, '"');
-}
-
-static void put_labelled(struct writer *w, const char *label, const char *text, uint64_t value)
-{
-	put_label(w, label, text);
-	buf_putc(w->to, '}');
-	put_value(w, value);
-}
-
-/* A part of a line. */
-struct piece {
-	const char *text;
-	size_t bytes;
-};
 
 static struct piece row_labels(const struct writer *w, size_t row)
 {
 	size_t begin = row ? w->ends[row - 1] : 0;
 
 	return (struct piece){w->labels.data + begin, w->ends[row] - begin};
-}
-
-static uint64_t value_at(const void *object, size_t offset)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)object + offset, sizeof(value));
-	return value;
-}
-
-/* A line in two or three pieces and a number, with one look at the room for all of it. */
-static void put_line(struct writer *w, struct piece head, struct piece labels, struct piece tail,
-		     uint64_t value, enum metric_unit unit)
-{
-	char *at = buf_room(w->to, head.bytes + labels.bytes + tail.bytes + VALUE_BYTES);
-
-	if (!at || !labels.text)
-		return;
-	at = mempcpy(at, head.text, head.bytes);
-	at = mempcpy(at, labels.text, labels.bytes);
-	at = mempcpy(at, tail.text, tail.bytes);
-	w->to->len = (size_t)(write_value(at, value, unit) - w->to->data);
 }
 
 /* The samples of all rows of a kind. `tail` is what follows the row's own labels. */
@@ -236,9 +113,8 @@ static void losses(struct writer *w, const struct family *family)
 		const struct loss_row *loss = &w->snap->losses[i];
 
 		put_label(w, "plane", loss->plane);
-		buf_puts(w->to, ",cause=\"");
-		text_label(w->to, loss->cause);
-		buf_puts(w->to, "\"}");
+		put_more(w, "cause", loss->cause);
+		buf_putc(w->to, '}');
 		put_value(w, loss->count);
 	}
 }
@@ -357,56 +233,6 @@ static const struct family families[] = {
 	{"mlprof_build", INFO, UNIT_NONE, "What is running.", build, 0},
 };
 
-static const char *type_name(const struct family *family, enum exposition form)
-{
-	switch (family->type) {
-	case COUNTER:
-		return "counter";
-	case HISTOGRAM:
-		return "histogram";
-	case INFO:
-		return form == EXPOSITION_OPENMETRICS ? "info" : "gauge";
-	default:
-		return "gauge";
-	}
-}
-
-static const char *suffix(const struct family *family)
-{
-	return family->type == COUNTER ? "_total" : family->type == INFO ? "_info" : "";
-}
-
-static void put_meta(struct writer *w, const char *what, const struct family *family,
-		     const char *text)
-{
-	buf_puts(w->to, what);
-	if (w->form == EXPOSITION_OPENMETRICS)
-		buf_puts(w->to, family->name);
-	else
-		put_name(w);
-	buf_putc(w->to, ' ');
-	buf_puts(w->to, text);
-	buf_putc(w->to, '\n');
-}
-
-static void put_family(struct writer *w, const struct family *family)
-{
-	static const char *const units_named[] = {NULL, "seconds", "bytes"};
-	size_t before = w->to->len, after;
-	char *end = stpcpy(stpcpy(w->name, family->name), suffix(family));
-
-	w->name_bytes = (size_t)(end - w->name);
-	w->unit = family->unit;
-	put_meta(w, "# TYPE ", family, type_name(family, w->form));
-	if (family->unit && w->form == EXPOSITION_OPENMETRICS)
-		put_meta(w, "# UNIT ", family, units_named[family->unit]);
-	put_meta(w, "# HELP ", family, family->help);
-	after = w->to->len;
-	family->samples(w, family);
-	if (w->to->len == after)
-		w->to->len = before;
-}
-
 static void pod_labels(struct buf *to, const struct usage_row *row)
 {
 	buf_puts(to, "{namespace=\"");
@@ -445,12 +271,14 @@ static int label_rows(struct writer *w)
 int openmetrics_render(struct buf *to, const struct snapshot *snap,
 		       const struct scrape_stats *scrapes, enum exposition form)
 {
-	char name[NAME_MAX_BYTES];
+	char name[METRIC_NAME_BYTES];
 	struct writer w = {.to = to, .snap = snap, .scrapes = scrapes, .form = form, .name = name};
 	int err = label_rows(&w);
 
 	for (size_t i = 0; !err && i < sizeof(families) / sizeof(families[0]); i++)
 		put_family(&w, &families[i]);
+	if (!err)
+		err = put_pod_families(&w);
 	if (form == EXPOSITION_OPENMETRICS)
 		buf_puts(to, "# EOF\n");
 	buf_free(&w.labels);

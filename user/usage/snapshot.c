@@ -45,6 +45,7 @@ struct snapshot *snapshot_new(void)
 	if (!h)
 		return NULL;
 	atomic_init(&h->holders, 1);
+	h->snap.node = "";
 	return &h->snap;
 }
 
@@ -92,6 +93,7 @@ void snapshot_put(const struct snapshot *snap)
 
 	if (!snap || atomic_fetch_sub_explicit(&h->holders, 1, memory_order_acq_rel) != 1)
 		return;
+	pods_put(snap->pods);
 	for (chunk = h->chunks; chunk; chunk = next) {
 		next = chunk->next;
 		free(chunk);

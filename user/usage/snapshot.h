@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #include "mlprof/record.h"
+#include "owner/names.h"
+#include "owner/pods.h"
 
 /* Where a node's CPU time goes. Every nanosecond is in exactly one of them. */
 enum node_mode {
@@ -116,12 +118,18 @@ struct snapshot {
 	size_t nr_programs;
 	const struct feature_row *features;
 	size_t nr_features;
+	const struct pods *pods; /* what the cluster says of them; NULL before it has answered */
+	const char *node;	 /* this node's name */
+	size_t pods_nameless;	 /* owners whose pod has no name yet */
+	struct names_status names[NAMES_SOURCES];
+	uint64_t names_ns; /* CLOCK_MONOTONIC when that was so */
 	struct self_stats self;
 };
 
 /*
  * An empty snapshot with one holder, the caller. Everything its pointers lead to comes from
- * snapshot_alloc() and goes with it. NULL when memory is out.
+ * snapshot_alloc() and goes with it; `pods` is held once, and let go with it. NULL when memory is
+ * out.
  */
 struct snapshot *snapshot_new(void);
 
