@@ -342,14 +342,7 @@ class Agent:
         log: str = "",
         wrap: "tuple[str, ...]" = (),
     ) -> None:
-        self.host, _, port = listen.rpartition(":")
-        self.port = int(port)
-        self.last: Optional[Metrics] = None
-        self.scrapes = 0
-        self.worst_sum = (0, 0)  # modes less elapsed, and elapsed, both in ns
-        self.worst_elapsed = (0, 0)  # elapsed less clock times CPUs, and the latter
-        self.first: "Optional[tuple[int, int, int]]" = None
-        self.back: "list[str]" = []
+        self._watch_from_now(listen)
         self.log_path = log or f"/run/mlprof-agent-{self.port}.log"
         command = [*wrap, MLPROF, "agent", "--listen", listen, *args]
         cgroup = hierarchy.make("system.slice/mlprof.service")
@@ -358,6 +351,16 @@ class Agent:
             self.process = subprocess.Popen(
                 command, stdout=out, stderr=out, preexec_fn=lambda: hierarchy.enter(cgroup)
             )
+
+    def _watch_from_now(self, listen: str) -> None:
+        self.host, _, port = listen.rpartition(":")
+        self.port = int(port)
+        self.last: Optional[Metrics] = None
+        self.scrapes = 0
+        self.worst_sum = (0, 0)  # modes less elapsed, and elapsed, both in ns
+        self.worst_elapsed = (0, 0)  # elapsed less clock times CPUs, and the latter
+        self.first: "Optional[tuple[int, int, int]]" = None
+        self.back: "list[str]" = []
 
     @property
     def log(self) -> str:
