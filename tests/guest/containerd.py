@@ -54,7 +54,7 @@ RUNTIME = """
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{name}.options]
         BinaryName = "{path}"
-        SystemdCgroup = false
+        SystemdCgroup = {systemd}
 """
 
 # Each pod is one end of a wire whose other end is the node's: no bridge, no filter needed.
@@ -123,7 +123,7 @@ class Container(NamedTuple):
     name: str
     id: str
     pid: int
-    cgroup: str  # its directory, as the kernel has it
+    cgroup: str  # its directory; processes may be below it
 
     @property
     def usage(self) -> int:
@@ -133,7 +133,8 @@ class Container(NamedTuple):
 class Node:
     """containerd, its client, and the pods that were made."""
 
-    def __init__(self, descriptors: Path) -> None:
+    def __init__(self, descriptors: Path, driver: str) -> None:
+        self.driver = driver  # of cgroups: cgroupfs or systemd
         self.hierarchy = g.Hierarchy()
         self.descriptors = descriptors
         self.pods: "list[Pod]" = []
@@ -173,7 +174,9 @@ class Node:
                  "usr/sbin/runc"}  # fmt: skip
         cni = self.dirs["containernetworking-plugins"] / "usr/lib/cni"
         text = CONFIG.format(home=HOME, socket=SOCKET, cni=cni)
-        text += "".join(RUNTIME.format(name=name, path=path) for name, path in paths.items())
+        systemd = "true" if self.driver == "systemd" else "false"
+        text += "".join(RUNTIME.format(name=name, path=path, systemd=systemd)
+                        for name, path in paths.items())  # fmt: skip
         g.write(HOME / "config.toml", text)
         (HOME / "cni").mkdir()
         g.write(HOME / "cni/node.conflist", json.dumps(NETWORK))
@@ -192,6 +195,20 @@ class Node:
         if done.returncode:
             raise RuntimeError(f"{path}: {done.stderr}{self.log}")
 
+    def pod_cgroup(self, uid: str) -> str:
+        """The pod's cgroup. The kubelet makes it; with systemd, that makes the slices of a scope."""
+        if self.driver == "systemd":
+            name = f"kubepods-burstable-pod{uid.replace('-', '_')}.slice"
+            return f"/kubepods.slice/kubepods-burstable.slice/{name}"
+        path = f"/kubepods/burstable/pod{uid}"
+        self.hierarchy.make(path, cpu=True)
+        return path
+
+    def container_cgroup(self, pod: "Pod", container: str) -> str:
+        """The directory that a container's cgroup must have."""
+        name = f"cri-containerd-{container}.scope" if self.driver == "systemd" else container
+        return f"{self.hierarchy.root}{pod.config['linux']['cgroup_parent']}/{name}"
+
     def run_pod(
         self,
         name: str,
@@ -200,10 +217,8 @@ class Node:
         network: str = "NODE",
         security: Optional[dict] = None,
     ) -> Pod:
-        """Makes the cgroup as the kubelet does with the cgroupfs driver, then the sandbox."""
+        """Makes the pod's cgroup and log directory as the kubelet does, then the sandbox."""
         uid = str(uuid.uuid4())
-        parent = f"/kubepods/burstable/pod{uid}"
-        self.hierarchy.make(parent, cpu=True)
         logs = f"/var/log/pods/{namespace}_{name}_{uid}"
         os.makedirs(logs)
         options = {"network": network, "pid": "CONTAINER", "ipc": "POD"}
@@ -216,7 +231,7 @@ class Node:
                 "io.kubernetes.pod.uid": uid,
             },
             "linux": {
-                "cgroup_parent": parent,
+                "cgroup_parent": self.pod_cgroup(uid),
                 "security_context": {"namespace_options": options, **(security or {})},
             },
         }
@@ -243,9 +258,7 @@ class Node:
         self.call("StartContainer", container_id=made)
         status = self.call("ContainerStatus", container_id=made, verbose=True)
         pid = json.loads(status["info"]["info"])["pid"]
-        # Up to the container's own cgroup: its first process may already have gone below that.
-        cgroup = cgroup_of(pid)
-        return Container(pod, name, made, pid, cgroup[: cgroup.index(made)] + made)
+        return Container(pod, name, made, pid, self.container_cgroup(pod, made))
 
     def state(self, container: Container) -> str:
         return self.call("ContainerStatus", container_id=container.id)["status"]["state"]
