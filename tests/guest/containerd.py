@@ -23,7 +23,7 @@ SOCKET = f"{HOME}/containerd.sock"
 NODE_IP = "10.88.0.1"
 
 # Packages, and the suite each is from if not the machine's own.
-PACKAGES = ["containerd", "crun", "runc", "libyajl2", "containernetworking-plugins"]
+PACKAGES = ["containerd", "crun", "runc", "libyajl2", "containernetworking-plugins", "apparmor"]
 RUNTIMES = ["crun", "runc"]
 
 CONFIG = """
@@ -39,8 +39,6 @@ disabled_plugins = [
   address = "{socket}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "docker.io/library/pause:lab"
-  # No apparmor_parser here to load the runtime's profile with.
-  disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{cni}"
     conf_dir = "{home}/cni"
@@ -77,8 +75,9 @@ NETWORK = {
 
 def package(name: str) -> Path:
     """Where it is unpacked: at once in a guest, whose host has fetched it before."""
-    done = subprocess.run([g.ROOT / "scripts/lib/deb", name], capture_output=True, text=True,
-                          check=True)  # fmt: skip
+    done = subprocess.run(
+        [g.ROOT / "scripts/lib/deb", name], capture_output=True, text=True, check=True
+    )
     return Path(done.stdout.strip())
 
 
@@ -95,8 +94,12 @@ def docker_archive(path: Path, tag: str, files: "dict[str, str]", command: "list
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for name, source in {**files, "bin/sh": "/bin/busybox"}.items():
             add_file(tar, name, Path(source).read_bytes(), 0o755)
-    settings = {"architecture": "amd64", "os": "linux", "config": {"Cmd": command},
-                "rootfs": {"type": "layers", "diff_ids": []}}  # fmt: skip
+    settings = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": command},
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
     settings["rootfs"]["diff_ids"] = ["sha256:" + g.hashlib.sha256(layer.getvalue()).hexdigest()]
     with tarfile.open(path, "w") as tar:
         add_file(tar, "layer.tar", layer.getvalue())
@@ -157,26 +160,40 @@ class Node:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "node", HOME], check=True)
         for module in ("overlay", "veth"):
             subprocess.run(["modprobe", module], check=True)
+        self._bring_apparmor()
         self._configure()
         cgroup = self.hierarchy.make("system.slice/containerd.service")
         with open(HOME / "containerd.log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                ["containerd", "--config", f"{HOME}/config.toml"], env=self.env, stdout=log,
-                stderr=log, preexec_fn=lambda: self.hierarchy.enter(cgroup),
-            )  # fmt: skip
+                ["containerd", "--config", f"{HOME}/config.toml"],
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: self.hierarchy.enter(cgroup),
+            )
         if not g.wait_for(lambda: os.path.exists(SOCKET), 60, 0.1):
             raise RuntimeError(f"containerd did not start: {self.log}")
         self.cri = Cri(SOCKET, self.descriptors)
         self.call("Version", version="v1")
 
+    def _bring_apparmor(self) -> None:
+        """containerd looks for the parser in this one place, and loads its own profile with it."""
+        parts = ["sbin/apparmor_parser", "etc/apparmor", "etc/apparmor.d"]
+        for path in [*parts, "usr/share/apparmor-features"]:
+            if not os.path.exists(f"/{path}"):
+                os.symlink(self.dirs["apparmor"] / path, f"/{path}")
+
     def _configure(self) -> None:
-        paths = {"crun": self.dirs["crun"] / "usr/bin/crun", "runc": self.dirs["runc"] /
-                 "usr/sbin/runc"}  # fmt: skip
+        paths = {
+            "crun": self.dirs["crun"] / "usr/bin/crun",
+            "runc": self.dirs["runc"] / "usr/sbin/runc",
+        }
         cni = self.dirs["containernetworking-plugins"] / "usr/lib/cni"
         text = CONFIG.format(home=HOME, socket=SOCKET, cni=cni)
         systemd = "true" if self.driver == "systemd" else "false"
-        text += "".join(RUNTIME.format(name=name, path=path, systemd=systemd)
-                        for name, path in paths.items())  # fmt: skip
+        text += "".join(
+            RUNTIME.format(name=name, path=path, systemd=systemd) for name, path in paths.items()
+        )
         g.write(HOME / "config.toml", text)
         (HOME / "cni").mkdir()
         g.write(HOME / "cni/node.conflist", json.dumps(NETWORK))
@@ -196,7 +213,7 @@ class Node:
             raise RuntimeError(f"{path}: {done.stderr}{self.log}")
 
     def pod_cgroup(self, uid: str) -> str:
-        """The pod's cgroup. The kubelet makes it; with systemd, that makes the slices of a scope."""
+        """The pod's cgroup. The kubelet makes it; systemd makes the slices of a scope itself."""
         if self.driver == "systemd":
             name = f"kubepods-burstable-pod{uid.replace('-', '_')}.slice"
             return f"/kubepods.slice/kubepods-burstable.slice/{name}"
@@ -247,14 +264,22 @@ class Node:
     def run_container(self, pod: Pod, name: str, image: str, **config: object) -> Container:
         """`config` is the rest of the runtime interface's ContainerConfig."""
         os.makedirs(f"{pod.config['log_directory']}/{name}")
-        everything = {"metadata": {"name": name}, "image": {"image": image},
-                      "log_path": f"{name}/0.log", **config}  # fmt: skip
+        everything = {
+            "metadata": {"name": name},
+            "image": {"image": image},
+            "log_path": f"{name}/0.log",
+            **config,
+        }
         linux = everything.setdefault("linux", {})
         context = linux["security_context"] = dict(linux.get("security_context", {}))
         options = pod.config["linux"]["security_context"]["namespace_options"]
         context.setdefault("namespace_options", options)
-        made = self.call("CreateContainer", pod_sandbox_id=pod.sandbox, config=everything,
-                         sandbox_config=pod.config)["container_id"]  # fmt: skip
+        made = self.call(
+            "CreateContainer",
+            pod_sandbox_id=pod.sandbox,
+            config=everything,
+            sandbox_config=pod.config,
+        )["container_id"]
         self.call("StartContainer", container_id=made)
         status = self.call("ContainerStatus", container_id=made, verbose=True)
         pid = json.loads(status["info"]["info"])["pid"]

@@ -42,7 +42,9 @@ class Cri:
                 self.calls[method.name] = (f"/{service}/{method.name}", request, answer)
 
     def call(self, method: str, deadline: float = 120, **fields: object) -> dict:
-        """Raises grpc.RpcError with the runtime's words if it will not, or not in `deadline` seconds."""
+        """Raises grpc.RpcError with the runtime's words if it will not, or not within `deadline`
+        seconds.
+        """
         path, request, answer = self.calls[method]
         send = self.channel.unary_unary(
             path,

@@ -43,8 +43,10 @@ class DaemonSet:
     def args(self, fields: "dict[str, str]") -> "list[str]":
         """Its arguments with $(NAME) put in, as the kubelet does it."""
         env = self.env(fields)
-        return [re.sub(r"\$\((\w+)\)", lambda match: env[match[1]], arg)
-                for arg in self.container["args"]]
+        return [
+            re.sub(r"\$\((\w+)\)", lambda match: env[match[1]], arg)
+            for arg in self.container["args"]
+        ]
 
     def mounts(self) -> "list[tuple[dict, dict]]":
         """Each mount of the container with the volume it is of."""

@@ -13,28 +13,72 @@ from pathlib import Path
 from manifest import DaemonSet
 
 # What the kubelet hides of /proc and /sys, and what it makes read-only, with procMount Default.
-MASKED = ["/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-          "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-          "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"]  # fmt: skip
+MASKED = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+]
 READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
-UNITS = {"": 1, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9,
-         "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}  # fmt: skip
+UNITS = {
+    "": 1,
+    "m": 0.001,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "Ki": 1 << 10,
+    "Mi": 1 << 20,
+    "Gi": 1 << 30,
+}
 
 # Fields that are the cluster's business and change nothing for the runtime.
 CLUSTER_FIELDS = {
-    "serviceAccountName", "automountServiceAccountToken", "priorityClassName", "nodeSelector",
-    "tolerations", "enableServiceLinks", "terminationGracePeriodSeconds", "containers", "volumes",
-    "hostPID", "hostIPC", "hostNetwork", "securityContext",
-}  # fmt: skip
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "priorityClassName",
+    "nodeSelector",
+    "tolerations",
+    "enableServiceLinks",
+    "terminationGracePeriodSeconds",
+    "containers",
+    "volumes",
+    "hostPID",
+    "hostIPC",
+    "hostNetwork",
+    "securityContext",
+}
 CONTAINER_FIELDS = {
-    "name", "image", "imagePullPolicy", "args", "env", "ports", "startupProbe", "livenessProbe",
-    "readinessProbe", "resources", "securityContext", "volumeMounts",
-}  # fmt: skip
+    "name",
+    "image",
+    "imagePullPolicy",
+    "args",
+    "env",
+    "ports",
+    "startupProbe",
+    "livenessProbe",
+    "readinessProbe",
+    "resources",
+    "securityContext",
+    "volumeMounts",
+}
 SECURITY_FIELDS = {
-    "privileged", "allowPrivilegeEscalation", "readOnlyRootFilesystem", "capabilities",
-    "runAsUser", "runAsGroup", "seccompProfile",
-}  # fmt: skip
+    "privileged",
+    "allowPrivilegeEscalation",
+    "readOnlyRootFilesystem",
+    "capabilities",
+    "runAsUser",
+    "runAsGroup",
+    "seccompProfile",
+}
 
 SECRETS = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -76,6 +120,8 @@ def security_context(daemon: DaemonSet) -> dict:
             "drop_capabilities": merged["capabilities"]["drop"],
         },
         "seccomp": {"profile_type": merged["seccompProfile"]["type"]},
+        # What the kubelet says where the manifest is silent.
+        "apparmor": {"profile_type": "RuntimeDefault"},
         "masked_paths": MASKED,
         "readonly_paths": READ_ONLY,
     }
@@ -119,10 +165,13 @@ def host_directory(volume: dict, pod_dir: Path) -> str:
 def mounts(daemon: DaemonSet, pod_dir: Path) -> "list[dict]":
     """Those of the manifest, and those that the kubelet gives to every container."""
     asked = [
-        {"container_path": mount["mountPath"], "host_path": host_directory(volume, pod_dir),
-         "readonly": bool(mount.get("readOnly"))}
+        {
+            "container_path": mount["mountPath"],
+            "host_path": host_directory(volume, pod_dir),
+            "readonly": bool(mount.get("readOnly")),
+        }
         for mount, volume in daemon.mounts()
-    ]  # fmt: skip
+    ]
     own = {"hosts": "/etc/hosts", "termination-log": "/dev/termination-log"}
     for name, where in own.items():
         (pod_dir / name).write_text("127.0.0.1 localhost\n" if name == "hosts" else "")
@@ -131,16 +180,19 @@ def mounts(daemon: DaemonSet, pod_dir: Path) -> "list[dict]":
         (pod_dir / "token").mkdir()
         for name in ("token", "ca.crt", "namespace"):
             (pod_dir / "token" / name).write_text("nobody's\n")
-        asked.append({"container_path": SECRETS, "host_path": str(pod_dir / "token"),
-                      "readonly": True})  # fmt: skip
+        asked.append(
+            {"container_path": SECRETS, "host_path": str(pod_dir / "token"), "readonly": True}
+        )
     return asked
 
 
 def container_config(daemon: DaemonSet, fields: "dict[str, str]", pod_dir: Path) -> dict:
     """The runtime's ContainerConfig, but for its name and its arguments."""
     # Values are bytes in the interface, and base64 in its JSON.
-    envs = [{"key": key, "value": base64.b64encode(value.encode()).decode()}
-            for key, value in daemon.env(fields).items()]  # fmt: skip
+    envs = [
+        {"key": key, "value": base64.b64encode(value.encode()).decode()}
+        for key, value in daemon.env(fields).items()
+    ]
     return {
         "envs": envs,
         "mounts": mounts(daemon, pod_dir),
