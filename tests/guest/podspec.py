@@ -162,8 +162,10 @@ def host_directory(volume: dict, pod_dir: Path) -> str:
     return str(path)
 
 
-def mounts(daemon: DaemonSet, pod_dir: Path) -> "list[dict]":
-    """Those of the manifest, and those that the kubelet gives to every container."""
+def mounts(daemon: DaemonSet, pod_dir: Path, account: "dict[str, str]") -> "list[dict]":
+    """Those of the manifest, and those that the kubelet gives to every container. `account` is what
+    the files of the service account say.
+    """
     asked = [
         {
             "container_path": mount["mountPath"],
@@ -178,15 +180,17 @@ def mounts(daemon: DaemonSet, pod_dir: Path) -> "list[dict]":
         asked.append({"container_path": where, "host_path": str(pod_dir / name)})
     if daemon.pod["automountServiceAccountToken"]:
         (pod_dir / "token").mkdir()
-        for name in ("token", "ca.crt", "namespace"):
-            (pod_dir / "token" / name).write_text("nobody's\n")
+        for name, text in account.items():
+            (pod_dir / "token" / name).write_text(text)
         asked.append(
             {"container_path": SECRETS, "host_path": str(pod_dir / "token"), "readonly": True}
         )
     return asked
 
 
-def container_config(daemon: DaemonSet, fields: "dict[str, str]", pod_dir: Path) -> dict:
+def container_config(
+    daemon: DaemonSet, fields: "dict[str, str]", pod_dir: Path, account: "dict[str, str]"
+) -> dict:
     """The runtime's ContainerConfig, but for its name and its arguments."""
     # Values are bytes in the interface, and base64 in its JSON.
     envs = [
@@ -195,6 +199,6 @@ def container_config(daemon: DaemonSet, fields: "dict[str, str]", pod_dir: Path)
     ]
     return {
         "envs": envs,
-        "mounts": mounts(daemon, pod_dir),
+        "mounts": mounts(daemon, pod_dir, account),
         "linux": {"resources": resources(daemon), "security_context": security_context(daemon)},
     }
