@@ -31,7 +31,7 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,\
 	$(filter-out %.bpf.c,$(wildcard tests/bench/*.c))) \
 	 $(BUILD)/tests/bench/empty.bpf.o
 
-.PHONY: FORCE all binary test unit guest-test bench demo check fuzz setup install clean
+.PHONY: FORCE all binary image test unit guest-test bench demo check fuzz setup install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -126,6 +126,9 @@ check: setup
 	$(Q)scripts/check
 
 fuzz: setup $(FUZZ)
+
+image: all
+	$(Q)image/build
 
 install: all
 	install -D -m 0755 $(BUILD)/mlprof $(DESTDIR)$(PREFIX)/bin/mlprof

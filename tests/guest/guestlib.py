@@ -330,11 +330,29 @@ class Scrape(NamedTuple):
 
 
 class Agent:
-    """`mlprof agent` in a cgroup of its own; watches what must hold at every scrape."""
+    """`mlprof agent` in a cgroup of its own, started by `wrap` if given; watches what must hold at
+    every scrape.
+    """
 
     def __init__(
-        self, hierarchy: Hierarchy, *args: str, listen: str = "127.0.0.1:9477", log: str = ""
+        self,
+        hierarchy: Hierarchy,
+        *args: str,
+        listen: str = "127.0.0.1:9477",
+        log: str = "",
+        wrap: "tuple[str, ...]" = (),
     ) -> None:
+        self._watch_from_now(listen)
+        self.log_path = log or f"/run/mlprof-agent-{self.port}.log"
+        command = [*wrap, MLPROF, "agent", "--listen", listen, *args]
+        cgroup = hierarchy.make("system.slice/mlprof.service")
+
+        with open(self.log_path, "w", encoding="utf-8") as out:
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=out, preexec_fn=lambda: hierarchy.enter(cgroup)
+            )
+
+    def _watch_from_now(self, listen: str) -> None:
         self.host, _, port = listen.rpartition(":")
         self.port = int(port)
         self.last: Optional[Metrics] = None
@@ -343,14 +361,6 @@ class Agent:
         self.worst_elapsed = (0, 0)  # elapsed less clock times CPUs, and the latter
         self.first: "Optional[tuple[int, int, int]]" = None
         self.back: "list[str]" = []
-        self.log_path = log or f"/run/mlprof-agent-{self.port}.log"
-        command = [MLPROF, "agent", "--listen", listen, *args]
-        cgroup = hierarchy.make("system.slice/mlprof.service")
-
-        with open(self.log_path, "w", encoding="utf-8") as out:
-            self.process = subprocess.Popen(
-                command, stdout=out, stderr=out, preexec_fn=lambda: hierarchy.enter(cgroup)
-            )
 
     @property
     def log(self) -> str:
