@@ -266,7 +266,9 @@ static void what_no_list_has_is_the_sandbox(void **state)
 	for (int i = 0; i < 5; i++)
 		owners_learn(owners, one_pod("", ""), 0, note_merge, &merges);
 	assert_string_equal(owner_of(owners, 5)->container, ID);
-	owners_learn(owners, one_pod(ID2, ID2), 0, note_merge, &merges);
+	owners_learn(owners, one_pod("", ""), 40000000000, note_merge, &merges);
+	assert_string_equal(owner_of(owners, 5)->container, ID);
+	owners_learn(owners, one_pod(ID2, ID2), 41000000000, note_merge, &merges);
 	assert_int_equal(merges.nr, 1);
 	assert_string_equal(owner_of(owners, 5)->container, "");
 	assert_int_equal(owners_find(owners, 4), owners_find(owners, 5));

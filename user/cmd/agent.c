@@ -43,7 +43,7 @@ struct agent {
 	struct owners *owners;
 	struct usage *usage;
 	struct names *names;
-	uint64_t names_generation; /* of the list that was learnt last */
+	uint64_t names_ns; /* when the answer came that was learnt last */
 	struct kernel *kernel;
 	struct snapshot_board *board;
 	struct http *http;
@@ -199,17 +199,32 @@ static void turn_stats(struct agent *agent)
 	}
 }
 
+/* When a source of lists last gave a good answer. */
+static uint64_t names_answered_ns(struct agent *agent)
+{
+	struct names_status status[NAMES_SOURCES];
+	uint64_t last = 0;
+
+	names_status(agent->names, status);
+	for (int i = 0; i < NAMES_SOURCES; i++)
+		if (i != NAMES_POD_RESOURCES && status[i].good_ns > last)
+			last = status[i].good_ns;
+	return last;
+}
+
 /* A newer list of pods, if there is one; and if there are pods that it has not, the next one soon. */
 static void learn_names(struct agent *agent)
 {
-	uint64_t generation;
-	const struct pods *pods = names_get(agent->names, &generation);
+	uint64_t answered_ns = names_answered_ns(agent);
+	const struct pods *pods;
 
-	if (pods && generation != agent->names_generation) {
-		usage_learn(agent->usage, pods, clock_ns(CLOCK_MONOTONIC));
-		agent->names_generation = generation;
+	if (answered_ns != agent->names_ns) {
+		pods = names_get(agent->names, NULL);
+		if (pods)
+			usage_learn(agent->usage, pods, clock_ns(CLOCK_MONOTONIC));
+		pods_put(pods);
+		agent->names_ns = answered_ns;
 	}
-	pods_put(pods);
 	if (owners_want_names(agent->owners))
 		names_hurry(agent->names);
 }

@@ -20,8 +20,8 @@
 /* How long the sources of names may take before the table is shown without. */
 #define PATIENCE_NS 3000000000ull
 
-/* One that is no sandbox has its name by then: see owners.c. */
-#define TIMES_LEARNT 3
+/* Whatever no list has named for so long never will be. */
+#define LATER_NS (3600 * 1000000000ull)
 
 enum option_id {
 	OPT_JSON = 256,
@@ -144,8 +144,10 @@ static int learn_names(struct owners_command *command)
 		return -ENOMEM;
 	while (!(pods = names_get(names, NULL)) && clock_ns(CLOCK_MONOTONIC) < until)
 		nanosleep(&nap, NULL);
-	for (int i = 0; pods && i < TIMES_LEARNT; i++)
+	if (pods) {
 		owners_learn(command->owners, pods, 0, ignore_merge, NULL);
+		owners_learn(command->owners, pods, LATER_NS, ignore_merge, NULL);
+	}
 	pods_put(pods);
 	names_stop(names);
 	return 0;

@@ -19,10 +19,10 @@ enum {
 };
 
 /*
- * Lists that are asked for the name of a container before it is taken for the sandbox of its pod,
- * which no list has: the first may be older than the container.
+ * A container that no list has named for so long is taken for the sandbox of its pod, which no list
+ * ever has. The kubelet tells the id of a container that starts again some seconds late.
  */
-#define LISTS_ASKED 2
+#define SANDBOX_AFTER_NS 30000000000ull
 
 /* Lists after which no more is expected of the next one: whoever waits need not hurry. */
 #define LISTS_HOPED 5
@@ -33,6 +33,7 @@ struct entry {
 	bool used;
 	bool named;	    /* as far as it will ever be */
 	unsigned int asked; /* lists that had no name for it */
+	uint64_t asked_ns;  /* when the first of them was */
 	uint32_t cgroups;   /* known cgroups that are theirs, dead ones too */
 	uint32_t next;	    /* of the same hash, or of the free list; OWNER_NONE at the end */
 	uint32_t merged;    /* the one that it turned out to be; OWNER_NONE */
@@ -264,10 +265,11 @@ void owners_free(struct owners *owners)
 
 /*
  * Names a container of a pod, or the pod's own cgroup, as well as is known; true if that is for
- * good. The strings are those of `known`, or the arguments.
+ * good. `is_sandbox` is what it is if all containers are known and it is none of them. The strings
+ * are those of `known`, or the arguments.
  */
-static bool name_pod(const struct owners *owners, const char *uid, const char *id,
-		     unsigned int asked, struct owner *owner)
+static bool name_pod(const struct owners *owners, const char *uid, const char *id, bool is_sandbox,
+		     struct owner *owner)
 {
 	const struct known_pod *pod = known_pod(owners->known, uid);
 	const char *name = pod && id[0] ? known_container(owners->known, uid, id) : NULL;
@@ -281,7 +283,7 @@ static bool name_pod(const struct owners *owners, const char *uid, const char *i
 	};
 	if (!pod || !id[0] || name)
 		return pod != NULL;
-	if (!pod->complete || asked < LISTS_ASKED)
+	if (!pod->complete || !is_sandbox)
 		return false;
 	owner->container = "";
 	return true;
@@ -306,7 +308,7 @@ void owners_made(struct owners *owners, uint64_t cgroup, const char *path)
 	owner_of_path(path, is_known, owners, &who);
 	owner.unit = who.unit;
 	if (who.is_pod)
-		named = name_pod(owners, who.pod_uid, who.container, 0, &owner);
+		named = name_pod(owners, who.pod_uid, who.container, false, &owner);
 	number = find_entry(owners, &owner);
 	if (number == OWNER_NONE) {
 		number = add_entry(owners, &owner, who.pod_uid, who.container);
@@ -335,13 +337,16 @@ static void rename_entry(struct owners *owners, uint32_t number, const struct ow
 }
 
 /* Gives an entry the names that are known by now; true if it turned out to be another one. */
-static bool name_entry(struct owners *owners, uint32_t number)
+static bool name_entry(struct owners *owners, uint32_t number, uint64_t now_ns)
 {
 	struct entry *entry = &owners->entries[number];
 	struct owner owner;
 	uint32_t same;
 
-	entry->named = name_pod(owners, entry->uid, entry->id, ++entry->asked, &owner);
+	if (!entry->asked++)
+		entry->asked_ns = now_ns;
+	entry->named = name_pod(owners, entry->uid, entry->id,
+				now_ns - entry->asked_ns >= SANDBOX_AFTER_NS, &owner);
 	if (same_owner(&entry->owner, &owner))
 		return false;
 	same = find_entry(owners, &owner);
@@ -388,7 +393,7 @@ void owners_learn(struct owners *owners, const struct pods *pods, uint64_t now_n
 		const struct entry *entry = &owners->entries[i];
 
 		if (entry->used && entry->owner.is_pod && !entry->named)
-			any |= name_entry(owners, i);
+			any |= name_entry(owners, i, now_ns);
 	}
 	if (!any)
 		return;

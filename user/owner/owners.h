@@ -61,8 +61,9 @@ uint32_t owners_resolve(struct owners *owners, uint64_t cgroup);
 int owners_walk(struct owners *owners);
 
 /*
- * Learns names from a list of pods and gives them to those that had none. Two owners may then turn
- * out to be one: `merged` is told which goes and which stays.
+ * Learns names from a list of pods, also one that is no other than the last, and gives them to
+ * those that had none. Two owners may then turn out to be one: `merged` is told which goes and
+ * which stays.
  */
 void owners_learn(struct owners *owners, const struct pods *pods, uint64_t now_ns,
 		  void (*merged)(void *context, uint32_t goes, uint32_t stays), void *context);
