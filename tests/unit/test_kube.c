@@ -97,10 +97,14 @@ static void restart(const char *certificate)
 
 static void a_good_answer_is_read(void **state)
 {
+	char slash[80];
+
 	(void)state;
 	serve_well();
 	assert_int_equal(ask((struct question){0}), -1);
 	assert_int_equal(ask((struct question){.api_server = true}), -1);
+	snprintf(slash, sizeof(slash), "%s//", fake.url);
+	assert_int_equal(ask((struct question){.url = slash}), -1);
 }
 
 static void bad_answers_have_their_names(void **state)

@@ -129,6 +129,17 @@ static int request(struct fetcher *fetcher, const struct https_server *server, c
 	return err;
 }
 
+/* People write "https://HOST:PORT/" too. */
+static void put_url(struct buf *url, const char *base, const char *path)
+{
+	size_t bytes = strlen(base);
+
+	while (bytes && base[bytes - 1] == '/')
+		bytes--;
+	buf_add(url, base, bytes);
+	buf_puts(url, path);
+}
+
 int https_get(struct fetcher *fetcher, const struct https_server *server, const char *path,
 	      struct buf *body, struct fetch_error *error)
 {
@@ -144,7 +155,7 @@ int https_get(struct fetcher *fetcher, const struct https_server *server, const 
 		err = headers ? 0 : -EIO;
 	}
 	if (!err) {
-		buf_printf(&url, "%s%s", server->url, path);
+		put_url(&url, server->url, path);
 		err = request(fetcher, server, buf_text(&url), headers, body, error);
 	}
 	curl_slist_free_all(headers);

@@ -22,6 +22,7 @@
 #define SECOND		1000000000ull
 #define LEAST_INTERVAL	(SECOND / 10)
 #define LEAST_HURRY_GAP SECOND
+#define API_HURRY_GAP	(10 * SECOND) /* all nodes of a cluster share that server */
 
 /* A busy node takes a second to write its list; the sockets are on this machine. */
 static const struct fetch_limits list_limits = {3000, 15000, (size_t)64 << 20};
@@ -160,11 +161,21 @@ static bool is_needed(const struct names *names, enum names_source which)
 	}
 }
 
+/* Before which nobody is asked in a hurry. */
+static uint64_t hurry_from_ns(const struct names *names)
+{
+	uint64_t gap_ns = names->hurry_gap_ns;
+
+	if (is_needed(names, NAMES_API_SERVER) && gap_ns < API_HURRY_GAP)
+		gap_ns = API_HURRY_GAP;
+	return names->asked_ns + gap_ns;
+}
+
 /* When to ask it: a hurry brings that forward, but does not press what fails. */
 static uint64_t due_ns(const struct names *names, enum names_source which, bool hurry)
 {
 	const struct source *source = &names->source[which];
-	uint64_t soon = names->asked_ns + names->hurry_gap_ns;
+	uint64_t soon = hurry_from_ns(names);
 
 	return hurry && source->status.up && soon < source->due_ns ? soon : source->due_ns;
 }
@@ -239,8 +250,7 @@ static void set_hurry_gap(struct names *names, bool early, bool news)
 /* Whether this round answers a hurry; what hurries from then on is for the next. */
 static bool take_hurry(struct names *names, uint64_t now)
 {
-	return now >= names->asked_ns + names->hurry_gap_ns &&
-	       atomic_exchange(&names->hurry, false);
+	return now >= hurry_from_ns(names) && atomic_exchange(&names->hurry, false);
 }
 
 /* Asks all whose time has come, in their order: what one answers decides about the next. */
