@@ -209,9 +209,12 @@ static void containers_of_all_kinds_are_there(void **state)
 static void a_static_pod_is_found_by_its_hash(void **state)
 {
 	const struct pods *pods = fixture_pods(NULL);
-	const struct pod *pod = &pods->pod[0];
+	const struct pod *pod = pods_find(pods, HASH);
 
 	(void)state;
+	assert_non_null(pod);
+	assert_null(pods_find(pods, HASH2));
+	assert_null(pods_find(NULL, HASH));
 	assert_string_equal(pod->name, "kube-proxy-node-7");
 	assert_string_equal(pod->cgroup_uid, HASH);
 	assert_string_equal(pod->owner_kind, "Node");
