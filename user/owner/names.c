@@ -167,7 +167,8 @@ static uint64_t hurry_from_ns(const struct names *names)
 {
 	uint64_t gap_ns = names->hurry_gap_ns;
 
-	if (is_needed(names, NAMES_API_SERVER) && gap_ns < API_HURRY_GAP)
+	if (is_needed(names, NAMES_API_SERVER) && is_up(names, NAMES_API_SERVER) &&
+	    gap_ns < API_HURRY_GAP)
 		gap_ns = API_HURRY_GAP;
 	if (gap_ns < names->rest_ns)
 		gap_ns = names->rest_ns;
