@@ -76,6 +76,8 @@ static void set_options(CURL *curl, const struct https_server *server, const cha
 
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	/* One request at a time gains nothing from HTTP/2. */
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, check);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, check * 2);
 	if (server->ca_file && *server->ca_file)
