@@ -58,7 +58,9 @@ static void check_list(const struct pods *pods)
 
 	for (size_t i = 0; i < pods->nr; i++) {
 		check_pod(&pods->pod[i]);
-		if (i && strcmp(pods->pod[i - 1].uid, pods->pod[i].uid) >= 0)
+		if (pods_find(pods, pods->pod[i].cgroup_uid) != &pods->pod[i])
+			abort();
+		if (i && strcmp(pods->pod[i - 1].cgroup_uid, pods->pod[i].cgroup_uid) >= 0)
 			abort();
 	}
 	if (!pods_same(pods, merged))

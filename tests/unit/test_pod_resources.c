@@ -42,9 +42,9 @@ static int teardown(void **state)
 }
 
 /* -1 for a good answer, else the failure. */
-static int ask_at(const char *path, const struct pods **devices, uint64_t *skipped)
+static int ask_at(const char *path, long total_ms, const struct pods **devices, uint64_t *skipped)
 {
-	struct fetch_limits limits = {500, 1500, 1 << 20};
+	struct fetch_limits limits = {5000, total_ms, 1 << 20};
 	struct fetch_error error = {0};
 	struct fetcher *fetcher;
 	int err;
@@ -60,7 +60,7 @@ static int ask_at(const char *path, const struct pods **devices, uint64_t *skipp
 
 static int ask(const struct pods **devices, uint64_t *skipped)
 {
-	return ask_at(fake_path(&fake, "socket"), devices, skipped);
+	return ask_at(fake_path(&fake, "socket"), 20000, devices, skipped);
 }
 
 static void check(const struct pod_device *d, const char *namespace_, const char *pod,
@@ -131,10 +131,13 @@ static void bad_answers_have_their_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
 		fake_write(&fake, "state.json", "{\"grpc\":%s}", answers[i].how);
-		if (ask(&pods, &skipped) != (int)answers[i].failure)
+		if (ask_at(fake_path(&fake, "socket"),
+			   answers[i].failure == NAMES_TIMEOUT ? 1500 : 20000, &pods,
+			   &skipped) != (int)answers[i].failure)
 			fail_msg("%s", answers[i].how);
 	}
-	assert_int_equal(ask_at(fake_path(&fake, "none"), &pods, &skipped), NAMES_UNREACHABLE);
+	assert_int_equal(ask_at(fake_path(&fake, "none"), 20000, &pods, &skipped),
+			 NAMES_UNREACHABLE);
 }
 
 static int listen_at(const char *path)
@@ -161,7 +164,7 @@ static void another_server_is_none(void **state)
 	if (!can_run)
 		skip();
 	fd = listen_at(fake_path(&fake, "other"));
-	assert_int_equal(ask_at(fake_path(&fake, "other"), &pods, &skipped), NAMES_TIMEOUT);
+	assert_int_equal(ask_at(fake_path(&fake, "other"), 1500, &pods, &skipped), NAMES_TIMEOUT);
 	child = fork();
 	if (!child) {
 		while ((client = accept(fd, NULL, NULL)) >= 0) {
@@ -170,7 +173,7 @@ static void another_server_is_none(void **state)
 		}
 		_exit(0);
 	}
-	assert_true(ask_at(fake_path(&fake, "other"), &pods, &skipped) >= 0);
+	assert_true(ask_at(fake_path(&fake, "other"), 20000, &pods, &skipped) >= 0);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	close(fd);

@@ -209,9 +209,12 @@ static void containers_of_all_kinds_are_there(void **state)
 static void a_static_pod_is_found_by_its_hash(void **state)
 {
 	const struct pods *pods = fixture_pods(NULL);
-	const struct pod *pod = &pods->pod[0];
+	const struct pod *pod = pods_find(pods, HASH);
 
 	(void)state;
+	assert_non_null(pod);
+	assert_null(pods_find(pods, HASH2));
+	assert_null(pods_find(NULL, HASH));
 	assert_string_equal(pod->name, "kube-proxy-node-7");
 	assert_string_equal(pod->cgroup_uid, HASH);
 	assert_string_equal(pod->owner_kind, "Node");
@@ -587,8 +590,9 @@ static void there_is_an_end_to_names_and_containers(void **state)
 	repeat(&text, "x", POD_NAME_MAX + 1);
 	buf_puts(&text, "\"}},"
 			"{\"metadata\":{\"namespace\":\"n\",\"uid\":\"u\",\"name\":\"p\"},"
-			"\"spec\":{\"containers\":[{\"name\":\"c\"}");
-	repeat(&text, ",{\"name\":\"c\"}", POD_CONTAINERS_MAX + 4);
+			"\"spec\":{\"containers\":[{\"name\":\"c\"},{\"name\":\"c\"}");
+	for (int i = 0; i < POD_CONTAINERS_MAX + 3; i++)
+		buf_printf(&text, ",{\"name\":\"%d\"}", i);
 	buf_puts(&text, "]}}]}");
 	pods = read_kubelet(buf_text(&text), &skipped);
 	buf_free(&text);

@@ -95,6 +95,8 @@ static int check(CURL *curl, const struct grpc_status *status, struct fetch_erro
 	long http = 0;
 
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
+	if (http == 200 && status->code == GRPC_OK)
+		return 0;
 	if (http != 200)
 		fetch_fail(error, NAMES_STATUS, "it answers with HTTP status %ld", http);
 	else if (status->code == GRPC_NOT_SAID)
@@ -102,9 +104,7 @@ static int check(CURL *curl, const struct grpc_status *status, struct fetch_erro
 	else
 		fetch_fail(error, NAMES_STATUS, "it answers with gRPC status %ld: %s", status->code,
 			   status->text);
-	if (http == 200 && status->code == GRPC_UNIMPLEMENTED)
-		return -ENOSYS;
-	return http == 200 && status->code == GRPC_OK ? 0 : -EIO;
+	return http == 200 && status->code == GRPC_UNIMPLEMENTED ? -ENOSYS : -EIO;
 }
 
 /* Exactly one message, not compressed: we said that we take nothing else. */

@@ -76,6 +76,8 @@ static void set_options(CURL *curl, const struct https_server *server, const cha
 
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	/* One request at a time gains nothing from HTTP/2. */
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, check);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, check * 2);
 	if (server->ca_file && *server->ca_file)
@@ -129,6 +131,17 @@ static int request(struct fetcher *fetcher, const struct https_server *server, c
 	return err;
 }
 
+/* People write "https://HOST:PORT/" too. */
+static void put_url(struct buf *url, const char *base, const char *path)
+{
+	size_t bytes = strlen(base);
+
+	while (bytes && base[bytes - 1] == '/')
+		bytes--;
+	buf_add(url, base, bytes);
+	buf_puts(url, path);
+}
+
 int https_get(struct fetcher *fetcher, const struct https_server *server, const char *path,
 	      struct buf *body, struct fetch_error *error)
 {
@@ -144,7 +157,7 @@ int https_get(struct fetcher *fetcher, const struct https_server *server, const 
 		err = headers ? 0 : -EIO;
 	}
 	if (!err) {
-		buf_printf(&url, "%s%s", server->url, path);
+		put_url(&url, server->url, path);
 		err = request(fetcher, server, buf_text(&url), headers, body, error);
 	}
 	curl_slist_free_all(headers);

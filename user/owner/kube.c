@@ -69,16 +69,15 @@ static void put_escaped(struct buf *path, const char *text)
 			buf_printf(path, "%%%02X", (unsigned char)*text);
 }
 
+/* Version 0 is what the server has in memory: many nodes may ask at once, and its store is slow. */
 static void write_path(struct buf *path, const char *node, const char *next)
 {
 	buf_free(path);
 	buf_puts(path, "/api/v1/pods?fieldSelector=spec.nodeName%3D");
 	put_escaped(path, node);
 	buf_printf(path, "&limit=%d", PAGE_PODS);
-	if (*next) {
-		buf_puts(path, "&continue=");
-		put_escaped(path, next);
-	}
+	buf_puts(path, *next ? "&continue=" : "&resourceVersion=0");
+	put_escaped(path, next);
 }
 
 static int read_pages(struct fetcher *fetcher, const struct https_server *server, const char *node,

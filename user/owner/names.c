@@ -22,6 +22,7 @@
 #define SECOND		1000000000ull
 #define LEAST_INTERVAL	(SECOND / 10)
 #define LEAST_HURRY_GAP SECOND
+#define API_HURRY_GAP	(10 * SECOND) /* all nodes of a cluster share that server */
 
 /* A busy node takes a second to write its list; the sockets are on this machine. */
 static const struct fetch_limits list_limits = {3000, 15000, (size_t)64 << 20};
@@ -40,6 +41,7 @@ struct names {
 	const struct pods *devices; /* of the pod-resources socket */
 	uint64_t asked_ns;	    /* when names were last asked for */
 	uint64_t hurry_gap_ns;	    /* grows while hurrying finds nothing new */
+	uint64_t rest_ns; /* after a round that was long, for the kubelet's sake and ours */
 
 	pthread_mutex_t lock; /* for what follows */
 	const struct pods *newest;
@@ -160,11 +162,24 @@ static bool is_needed(const struct names *names, enum names_source which)
 	}
 }
 
+/* Before which nobody is asked in a hurry. */
+static uint64_t hurry_from_ns(const struct names *names)
+{
+	uint64_t gap_ns = names->hurry_gap_ns;
+
+	if (is_needed(names, NAMES_API_SERVER) && is_up(names, NAMES_API_SERVER) &&
+	    gap_ns < API_HURRY_GAP)
+		gap_ns = API_HURRY_GAP;
+	if (gap_ns < names->rest_ns)
+		gap_ns = names->rest_ns;
+	return names->asked_ns + gap_ns;
+}
+
 /* When to ask it: a hurry brings that forward, but does not press what fails. */
 static uint64_t due_ns(const struct names *names, enum names_source which, bool hurry)
 {
 	const struct source *source = &names->source[which];
-	uint64_t soon = names->asked_ns + names->hurry_gap_ns;
+	uint64_t soon = hurry_from_ns(names);
 
 	return hurry && source->status.up && soon < source->due_ns ? soon : source->due_ns;
 }
@@ -236,11 +251,18 @@ static void set_hurry_gap(struct names *names, bool early, bool news)
 		names->hurry_gap_ns = LEAST_HURRY_GAP;
 }
 
+/* A list of 500 pods costs both sides a tenth of a second; hurry may take a tenth of a CPU. */
+static void set_rest(struct names *names, uint64_t took_ns)
+{
+	uint64_t most = names->options.interval_ns;
+
+	names->rest_ns = took_ns < most / 10 ? took_ns * 10 : most;
+}
+
 /* Whether this round answers a hurry; what hurries from then on is for the next. */
 static bool take_hurry(struct names *names, uint64_t now)
 {
-	return now >= names->asked_ns + names->hurry_gap_ns &&
-	       atomic_exchange(&names->hurry, false);
+	return now >= hurry_from_ns(names) && atomic_exchange(&names->hurry, false);
 }
 
 /* Asks all whose time has come, in their order: what one answers decides about the next. */
@@ -259,6 +281,7 @@ static void ask_round(struct names *names)
 	if (!asked || fetcher_stopped(names->fetcher))
 		return;
 	names->asked_ns = now;
+	set_rest(names, clock_ns(CLOCK_MONOTONIC) - now);
 	set_hurry_gap(names, early, publish(names));
 }
 

@@ -122,16 +122,25 @@ static enum pod_container_kind kind_of(struct pod_json *json, const struct conta
 	return list->kind;
 }
 
-/* 0, -EBADMSG for what has no name, -ENOMEM. */
-static int read_container(struct pod_json *json, const struct container_list *list,
-			  const json_t *spec, const json_t *statuses,
-			  struct pod_container *container)
+static bool has_container(const struct pod_container *rows, size_t nr, const char *name)
 {
+	for (size_t i = 0; i < nr; i++)
+		if (!strcmp(rows[i].name, name))
+			return true;
+	return false;
+}
+
+/* 0, -EBADMSG for what has no name of its own, -ENOMEM. */
+static int read_container(struct pod_json *json, const struct container_list *list,
+			  const json_t *spec, const json_t *statuses, struct pod_container *rows,
+			  size_t nr)
+{
+	struct pod_container *container = &rows[nr];
 	const char *name =
 		json_is_object(spec) ? pod_json_peek(json, spec, "name", POD_NAME_MAX) : "";
 	const json_t *resources;
 
-	if (!*name)
+	if (!*name || has_container(rows, nr, name))
 		return -EBADMSG;
 	container->kind = kind_of(json, list, spec);
 	resources = pod_json_get(json, spec, "resources", JSON_OBJECT);
@@ -156,8 +165,8 @@ static int read_list(struct pod_json *json, const struct container_list *list, c
 		int err = -EBADMSG;
 
 		if (*nr < POD_CONTAINERS_MAX)
-			err = read_container(json, list, json_array_get(specs, i), statuses,
-					     &rows[*nr]);
+			err = read_container(json, list, json_array_get(specs, i), statuses, rows,
+					     *nr);
 		if (err == -ENOMEM)
 			return err;
 		if (err)

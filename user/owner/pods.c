@@ -122,8 +122,8 @@ int pods_set(struct pods *pods, const struct pod *pod, size_t nr, size_t *droppe
 	}
 	for (size_t i = 0; i < nr; i++)
 		order[i] = &pod[i];
-	kept = nr ? sort_unique(order, nr, by_cgroup, same_cgroup) : 0;
-	kept = kept ? sort_unique(order, kept, by_uid, same_uid) : 0;
+	kept = nr ? sort_unique(order, nr, by_uid, same_uid) : 0;
+	kept = kept ? sort_unique(order, kept, by_cgroup, same_cgroup) : 0;
 	for (size_t i = 0; i < kept; i++)
 		rows[i] = *order[i];
 	free(order);
@@ -161,11 +161,16 @@ const struct pods *pods_join(const struct pods *pods, const struct pods *devices
 	return made;
 }
 
-static int cgroup_compare(const void *a, const void *b)
+static int compare_cgroup(const void *uid, const void *pod)
 {
-	const struct pod *x = *(const struct pod *const *)a, *y = *(const struct pod *const *)b;
+	return strcmp(uid, ((const struct pod *)pod)->cgroup_uid);
+}
 
-	return strcmp(x->cgroup_uid, y->cgroup_uid);
+const struct pod *pods_find(const struct pods *pods, const char *cgroup_uid)
+{
+	if (!pods || !pods->nr)
+		return NULL;
+	return bsearch(cgroup_uid, pods->pod, pods->nr, sizeof(*pods->pod), compare_cgroup);
 }
 
 static const struct pod_container *find_container(const struct pod *pod, const char *name)
@@ -205,23 +210,20 @@ static int renew(struct arena *arena, struct pod *pod, const struct pod *now)
 }
 
 /* Puts those of `second` behind those of `first`; the number of rows, or -ENOMEM. */
-static ssize_t merge_rows(struct arena *arena, struct pod *rows, const struct pod **index,
-			  const struct pods *first, const struct pods *second)
+static ssize_t merge_rows(struct arena *arena, struct pod *rows, const struct pods *first,
+			  const struct pods *second)
 {
 	size_t nr = first->nr;
 
-	for (size_t i = 0; i < first->nr; i++) {
+	for (size_t i = 0; i < first->nr; i++)
 		rows[i] = first->pod[i];
-		index[i] = &first->pod[i];
-	}
-	qsort(index, first->nr, sizeof(*index), cgroup_compare);
 	for (size_t i = 0; i < second->nr; i++) {
-		const struct pod *pod = &second->pod[i], **found;
+		const struct pod *pod = &second->pod[i];
+		const struct pod *found = pods_find(first, pod->cgroup_uid);
 
-		found = bsearch(&pod, index, first->nr, sizeof(*index), cgroup_compare);
 		if (!found && nr < PODS_MAX)
 			rows[nr++] = *pod;
-		else if (found && renew(arena, &rows[*found - first->pod], pod))
+		else if (found && renew(arena, &rows[found - first->pod], pod))
 			return -ENOMEM;
 	}
 	return (ssize_t)nr;
@@ -229,19 +231,17 @@ static ssize_t merge_rows(struct arena *arena, struct pod *rows, const struct po
 
 const struct pods *pods_merge(const struct pods *first, const struct pods *second)
 {
+	struct pod *rows = calloc(first->nr + second->nr + 1, sizeof(*rows));
 	struct pods *made = new_from(first, second);
-	size_t most = first->nr + second->nr + 1, dropped;
-	const struct pod **index = calloc(most, sizeof(const struct pod *));
-	struct pod *rows = calloc(most, sizeof(*rows));
 	ssize_t nr = -ENOMEM;
+	size_t dropped;
 
-	if (made && rows && index)
-		nr = merge_rows(pods_arena(made), rows, index, first, second);
+	if (made && rows)
+		nr = merge_rows(pods_arena(made), rows, first, second);
 	if (nr < 0 || pods_set(made, rows, (size_t)nr, &dropped)) {
 		pods_put(made);
 		made = NULL;
 	}
-	free(index);
 	free(rows);
 	return made;
 }

@@ -58,13 +58,16 @@ struct pod_device {
 };
 
 struct pods {
-	const struct pod *pod; /* one per UID and per cgroup_uid, sorted by UID */
+	const struct pod *pod; /* one per UID and per cgroup_uid, sorted by the latter */
 	size_t nr;
 	const struct pod_device *devices; /* from the pod-resources socket; NULL: not known */
 	size_t nr_devices;
 	const struct pod_device *allocatable; /* what there is to give; no pod. NULL: not known */
 	size_t nr_allocatable;
 };
+
+/* The pod whose cgroup bears `cgroup_uid`; NULL if there is none. `pods` may be NULL. */
+const struct pod *pods_find(const struct pods *pods, const char *cgroup_uid);
 
 /* Holds the list once more; each hold is let go with pods_put(). NULL is allowed in both. */
 const struct pods *pods_hold(const struct pods *pods);
