@@ -38,7 +38,7 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,\
 all: setup
 	$(Q)$(MAKE) --no-print-directory binary
 
-binary: $(BUILD)/mlprof $(GUEST)
+binary: $(BUILD)/mlprof $(GUEST) $(BUILD)/tests/guest/sparse $(BUILD)/tests/bench/memory_probe
 
 setup:
 	$(Q)scripts/setup
@@ -99,6 +99,11 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SRCS) $(PROTO) $(VERSION_H)
 $(BUILD)/tests/guest/%: tests/guest/%.c
 	$(call say,CC,$<)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) -static $< -o $@ -lpthread
+
+# Something to read that a guest does not have in memory: what it writes itself it has.
+$(BUILD)/tests/guest/sparse:
+	$(Q)mkdir -p $(@D)
+	$(Q)truncate -s 64M $@
 
 $(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
 	$(call say,BPF,$<)mkdir -p $(@D)

@@ -32,9 +32,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  */
 #define in_this_order() asm volatile("" ::: "memory")
 
-/* Whether the hierarchy is a v1 one. Written before load. */
-const volatile bool cgroup_v1 = false;
-
 /*
  * Whose account a task is on. Kernel threads of the root cgroup are the kernel, and the others of
  * it have a name of their own, so that no slot is ever the root's and switch_common() need not ask.

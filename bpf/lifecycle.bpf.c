@@ -22,14 +22,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  */
 __u64 cgroup_event[(sizeof(struct mlprof_record_cgroup) + MLPROF_CGROUP_PATH_MAX) / sizeof(u64)];
 
-static void count_lost_event(u32 cpu)
-{
-	struct account *a = account_of(cpu);
-
-	if (a)
-		a->events_lost++;
-}
-
 static __always_inline int send_event(struct cgroup *cgroup, const char *path, u32 op)
 {
 	struct mlprof_record_cgroup *record = (void *)cgroup_event;
@@ -48,7 +40,7 @@ static __always_inline int send_event(struct cgroup *cgroup, const char *path, u
 	record->op = op;
 	record->path_bytes = bytes;
 	if (!ring || bpf_ringbuf_output(ring, record, sizeof(*record) + bytes, BPF_RB_NO_WAKEUP))
-		count_lost_event(cpu);
+		account_lost_event(cpu);
 	return 0;
 }
 

@@ -41,11 +41,13 @@ enum {
 	BPF_NOEXIST = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_AVAIL_DATA = 0,
+	BPF_F_MMAPABLE = 1024,
 };
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -64,10 +66,7 @@ struct cgroup_root {
 	int hierarchy_id;
 };
 
-struct cgroup {
-	struct kernfs_node *kn;
-	struct cgroup_root *root;
-};
+struct cgroup;
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
@@ -76,6 +75,7 @@ struct cgroup_subsys_state {
 enum cgroup_subsys_id {
 	cpu_cgrp_id,
 	cpuacct_cgrp_id,
+	memory_cgrp_id,
 };
 
 enum cpuhp_state {
@@ -84,6 +84,28 @@ enum cpuhp_state {
 
 /* Which one the enumerators above are, and how many there are, is the running kernel's word. */
 #define MLPROF_CGROUP_SUBSYS_MAX 32
+
+enum psi_states {
+	PSI_IO_SOME,
+	PSI_IO_FULL,
+	PSI_MEM_SOME,
+	PSI_MEM_FULL,
+	PSI_CPU_SOME,
+	PSI_CPU_FULL,
+};
+
+/* Sums in ns; the first so many are those that pressure files show. */
+struct psi_group {
+	u64 total[32];
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+	struct cgroup_subsys_state *subsys[MLPROF_CGROUP_SUBSYS_MAX];
+	struct cgroup_root *root;
+	struct psi_group *psi;
+};
 
 struct css_set {
 	struct cgroup_subsys_state *subsys[MLPROF_CGROUP_SUBSYS_MAX];
@@ -124,6 +146,37 @@ struct thread_info {
 	u32 cpu;
 };
 
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+/* How many pages a process has of each kind, in the kernel's order. */
+enum {
+	MM_FILEPAGES,
+	MM_ANONPAGES,
+	MM_SWAPENTS,
+	MM_SHMEMPAGES,
+	MM_KINDS,
+};
+
+struct percpu_counter {
+	s64 count;
+};
+
+struct mm_struct {
+	unsigned long hiwater_rss; /* pages */
+	struct percpu_counter rss_stat[MM_KINDS];
+};
+
+/* Before 6.2, commit f1a7941243c1. */
+struct mm_rss_stat {
+	atomic_long_t count[MM_KINDS];
+};
+
+struct mm_struct___counts {
+	struct mm_rss_stat rss_stat;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state;
@@ -135,6 +188,8 @@ struct task_struct {
 	unsigned int on_cpu;
 	unsigned int on_rq;
 	int pid;
+	int tgid;
+	struct mm_struct *mm;
 	struct css_set *cgroups;
 };
 
@@ -146,6 +201,69 @@ struct task_struct___state_long {
 /* Before 5.16, commit bcf9033e5449, the CPU is not in thread_info. */
 struct task_struct___own_cpu {
 	unsigned int cpu;
+};
+
+/* Memory: all counts are pages. */
+struct page_counter {
+	atomic_long_t usage;
+	unsigned long watermark;
+	unsigned long max;
+};
+
+/* How an item is found in these differs: bpf/lib/compat.bpf.h. */
+struct memcg_vmstats {
+	long state[256];
+	unsigned long events[256];
+};
+
+enum node_stat_item {
+	NR_INACTIVE_FILE,
+	NR_ISOLATED_ANON,
+	NR_ANON_MAPPED,
+	NR_FILE_PAGES,
+};
+
+enum vm_event_item {
+	PGMAJFAULT,
+};
+
+enum memcg_memory_event {
+	MEMCG_OOM_KILL,
+};
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+	struct page_counter memory;
+	struct memcg_vmstats *vmstats;
+	atomic_long_t memory_events[32];
+};
+
+struct cfs_bandwidth {
+	int nr_throttled;
+	u64 throttled_time;
+};
+
+struct task_group {
+	struct cgroup_subsys_state css;
+	struct cfs_bandwidth cfs_bandwidth;
+};
+
+struct oom_control {
+	struct mem_cgroup *memcg;
+};
+
+/* With the fields of the event's record since it carries the task. */
+struct trace_event_raw_mark_victim {
+	u32 uid;
+};
+
+struct bpf_iter_meta {
+	u64 seq_num;
+};
+
+struct bpf_iter__cgroup {
+	struct bpf_iter_meta *meta;
+	struct cgroup *cgroup;
 };
 
 #pragma clang attribute pop

@@ -20,4 +20,13 @@ static __always_inline struct account *account_of(u32 cpu)
 	return bpf_map_lookup_elem(&accounts, &cpu);
 }
 
+/* An event record found no room. */
+static __always_inline void account_lost_event(u32 cpu)
+{
+	struct account *a = account_of(cpu);
+
+	if (a)
+		a->events_lost++;
+}
+
 #endif

@@ -65,6 +65,9 @@ static __always_inline u64 switch_clock(struct task_struct *prev, struct task_st
 	return next->pid ? next->se.exec_start : prev->se.exec_start;
 }
 
+/* Whether the hierarchy is a v1 one. Written before load. */
+const volatile bool cgroup_v1 __weak = false;
+
 /*
  * The cgroup of a task in the hierarchy that pods live in. On cgroup v2 it is the default one. On
  * v1 it is the cpu controller's; what number that has depends on the kernel's configuration, so BTF
@@ -96,6 +99,35 @@ const volatile int cgroup_hierarchy __weak = 0;
 static __always_inline bool cgroup_is_watched(struct cgroup *cgroup)
 {
 	return cgroup->root->hierarchy_id == cgroup_hierarchy;
+}
+
+/*
+ * mark_victim had the pid alone until the task came with it (6.9, commit 72ba14deb40a, and in
+ * stable 6.1 and 6.6). What the event's record has tells which.
+ */
+static __always_inline bool oom_event_has_task(void)
+{
+	return bpf_core_field_exists(struct trace_event_raw_mark_victim, uid);
+}
+
+/*
+ * Pages that a process has. Counters per CPU since 6.2, commit f1a7941243c1; what CPUs have not yet
+ * told of is missing, at most 31 pages of each kind and CPU, and before up to 63 of each thread.
+ */
+static __always_inline u64 mm_pages(struct mm_struct *mm)
+{
+	struct mm_struct___counts *old = (void *)mm;
+	s64 pages;
+
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		/* Read, as the verifier of that time does not know such an array. */
+		pages = BPF_CORE_READ(old, rss_stat.count[MM_FILEPAGES].counter) +
+			BPF_CORE_READ(old, rss_stat.count[MM_ANONPAGES].counter) +
+			BPF_CORE_READ(old, rss_stat.count[MM_SHMEMPAGES].counter);
+	else
+		pages = mm->rss_stat[MM_FILEPAGES].count + mm->rss_stat[MM_ANONPAGES].count +
+			mm->rss_stat[MM_SHMEMPAGES].count;
+	return pages > 0 ? pages : 0;
 }
 
 #endif

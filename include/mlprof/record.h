@@ -39,6 +39,7 @@ enum mlprof_record_kind {
 	MLPROF_RECORD_USAGE = 1,
 	MLPROF_RECORD_CPU = 2,
 	MLPROF_RECORD_CGROUP = 3,
+	MLPROF_RECORD_OOM = 4,
 };
 
 struct mlprof_record_header {
@@ -106,10 +107,85 @@ struct mlprof_record_cgroup {
 	char path[]; /* from the root of its hierarchy, "/kubepods/..." */
 };
 
+enum mlprof_oom_reason {
+	MLPROF_OOM_UNKNOWN = 0, /* this kernel does not let us see it */
+	MLPROF_OOM_LIMIT = 1,	/* a cgroup reached its limit */
+	MLPROF_OOM_MACHINE = 2, /* the machine, or the part of it that was asked of, was out */
+};
+
+/* The kernel has chosen a process to kill because memory was out. */
+struct mlprof_record_oom {
+	struct mlprof_record_header header;
+	__u64 mono_ns;	    /* CLOCK_MONOTONIC */
+	__u64 cgroup;	    /* the victim's, as in its accounts; MLPROF_CGROUP_NONE: not known */
+	__u64 limit_cgroup; /* whose limit it was, in the memory controller's hierarchy; else NONE */
+	__u32 pid;	    /* the victim's process id */
+	__u32 reason;	    /* enum mlprof_oom_reason */
+};
+
+/* What held a task up. The kinds overlap: a page that is swapped in may wait for reclaim. */
+enum mlprof_stall_kind {
+	MLPROF_STALL_RECLAIM = 0,    /* it looked for memory to free, for itself or its cgroup */
+	MLPROF_STALL_COMPACTION = 1, /* it moved pages to make room for a large one */
+	MLPROF_STALL_SWAPIN = 2,     /* it waited for a page of its own to come back from swap */
+	MLPROF_STALL_THRASHING = 3, /* for a page in use until it was taken: no hook, never known */
+	MLPROF_STALLS = 4,
+};
+
+/* How long tasks of a cgroup were held up, since the programs were attached; stalls that ended. */
+struct mlprof_stall {
+	__u64 cgroup;		 /* as in its accounts */
+	__u64 ns[MLPROF_STALLS]; /* by enum mlprof_stall_kind */
+};
+
+enum mlprof_pressure {
+	MLPROF_PRESSURE_CPU = 0,
+	MLPROF_PRESSURE_MEMORY = 1,
+	MLPROF_PRESSURE_IO = 2,
+	MLPROF_PRESSURES = 3,
+};
+
+/* Which fields of struct mlprof_memory are known. The others are 0 and mean nothing. */
+#define MLPROF_MEMORY_CURRENT		      (1U << 0)
+#define MLPROF_MEMORY_INACTIVE_FILE	      (1U << 1)
+#define MLPROF_MEMORY_ANON		      (1U << 2)
+#define MLPROF_MEMORY_FILE		      (1U << 3)
+#define MLPROF_MEMORY_PEAK		      (1U << 4)
+#define MLPROF_MEMORY_LIMIT		      (1U << 5) /* not set: there is no limit, or it is not known */
+#define MLPROF_MEMORY_MAJOR_FAULTS	      (1U << 6)
+#define MLPROF_MEMORY_OOM_KILLS		      (1U << 7)
+#define MLPROF_MEMORY_THROTTLED		      (1U << 8) /* both throttled_ns and throttled_periods */
+#define MLPROF_MEMORY_PRESSURE_SOME(resource) (1U << (16 + 2 * (resource)))
+#define MLPROF_MEMORY_PRESSURE_FULL(resource) (1U << (17 + 2 * (resource)))
+
+/*
+ * What one cgroup and those below it hold, and what that has cost them since the cgroup was made.
+ * All but the first are as the cgroup's files have them.
+ */
+struct mlprof_memory {
+	__u64 cgroup;		   /* as in its accounts */
+	__u64 known;		   /* MLPROF_MEMORY_* */
+	__u64 current_bytes;	   /* charged to it: memory.current */
+	__u64 inactive_file_bytes; /* of that, page cache that would not be missed */
+	__u64 anon_bytes;	   /* of that, mapped anonymous memory: rss */
+	__u64 file_bytes;	   /* of that, page cache and shared memory */
+	__u64 peak_bytes;	   /* the most it was ever charged with */
+	__u64 limit_bytes;	   /* memory.max */
+	__u64 major_faults;	   /* page faults that had to read */
+	__u64 oom_kills;	   /* processes killed */
+	__u64 throttled_ns;	   /* its run queues were stopped by cpu.max, summed over CPUs */
+	__u64 throttled_periods;   /* in so many periods */
+	__u64 some_ns[MLPROF_PRESSURES]; /* some task waited for it, by enum mlprof_pressure */
+	__u64 full_ns[MLPROF_PRESSURES]; /* no task could go on for want of it */
+};
+
 _Static_assert(sizeof(struct mlprof_record_header) == 8, "header");
 _Static_assert(sizeof(struct mlprof_usage) == 136, "usage");
 _Static_assert(sizeof(struct mlprof_record_usage) == 144, "usage record");
 _Static_assert(sizeof(struct mlprof_record_cpu) == 80, "cpu record");
 _Static_assert(sizeof(struct mlprof_record_cgroup) == 24, "cgroup record");
+_Static_assert(sizeof(struct mlprof_record_oom) == 40, "oom record");
+_Static_assert(sizeof(struct mlprof_stall) == 40, "stall");
+_Static_assert(sizeof(struct mlprof_memory) == 144, "memory sample");
 
 #endif

@@ -26,7 +26,7 @@
 #include "owner/owners.h"
 #include "usage/usage.h"
 
-#define PROGRAMS_MAX 16
+#define PROGRAMS_MAX 32
 
 /* With sampled statistics the kernel measures the programs during one drain interval of so many. */
 #define STATS_PERIOD 60
@@ -231,7 +231,12 @@ static void learn_names(struct agent *agent)
 
 static void drain(struct agent *agent)
 {
-	const struct record_sink sink = {agent, take_usage, take_cpu, take_cgroup};
+	const struct record_sink sink = {
+		.context = agent,
+		.usage = take_usage,
+		.cpu = take_cpu,
+		.cgroup = take_cgroup,
+	};
 	uint64_t begun = clock_ns(CLOCK_MONOTONIC);
 	int err;
 
@@ -313,7 +318,7 @@ static int start_kernel(struct agent *agent)
 	}
 	features = kernel_features(agent->kernel, &nr);
 	for (size_t i = 0; i < nr; i++) {
-		if (features[i].up)
+		if (features[i].up || features[i].nowhere)
 			continue;
 		log_warn("going on without %s: %s", features[i].name, features[i].reason);
 		agent->removals_unknown |= !strcmp(features[i].name, "cgroup_removed");

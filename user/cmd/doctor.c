@@ -72,7 +72,11 @@ static void probe_hierarchy(struct report *report)
 /* Attaches as the agent would; the features say what came of it. */
 static void probe_programs(struct report *report)
 {
-	const struct record_sink sink = {NULL, ignore_usage, ignore_cpu, ignore_cgroup};
+	const struct record_sink sink = {
+		.usage = ignore_usage,
+		.cpu = ignore_cpu,
+		.cgroup = ignore_cgroup,
+	};
 	struct kernel_options options = {
 		.ring_bytes = 1,
 		.cgroup_v1 = report->hierarchy.v1,

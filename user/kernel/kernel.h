@@ -26,18 +26,27 @@ struct kernel_options {
 struct kernel_feature {
 	const char *name;
 	bool required; /* without it there is no accounting */
+	bool nowhere;  /* no kernel has it: not up, and nothing to warn of */
 	bool up;
 	char reason[256]; /* why it is not up; "" if it is */
 };
 
 /*
- * Who takes the records, in no order. A record is valid during the call only.
+ * Who takes the records, in no order. A record is valid during the call only. The last three may be
+ * NULL.
  */
 struct record_sink {
 	void *context;
 	void (*usage)(void *context, const struct mlprof_usage *usage);
 	void (*cpu)(void *context, const struct mlprof_record_cpu *record);
 	void (*cgroup)(void *context, const struct mlprof_record_cgroup *record);
+	void (*oom)(void *context, const struct mlprof_record_oom *record);
+	/* At each drain, of every cgroup that was ever held up: sums since it was made. Once more,
+	 * and for the last time, before the record that it was removed. */
+	void (*stall)(void *context, const struct mlprof_stall *stall);
+	/* Before the record that the cgroup was removed: the most that one of its processes had, of
+	 * those that have ended: an estimate of what the cgroup had. */
+	void (*exited)(void *context, uint64_t cgroup, uint64_t rss_bytes);
 };
 
 /* What reading cost and found, since the start. */
@@ -48,6 +57,7 @@ struct kernel_counts {
 	uint64_t ring_used_bytes; /* that waited in them when the last drain began */
 	uint64_t map_bytes;	  /* kernel memory of all maps, as the kernel accounts it */
 	uint64_t bpf_stats_ns;	  /* how long run statistics were on */
+	uint64_t stalls_lost;	  /* stalls of an unknown cgroup or an unknown length */
 };
 
 struct kernel_program {
@@ -73,6 +83,24 @@ void kernel_close(struct kernel *kernel);
  * errno if the accounts could not be flushed.
  */
 int kernel_drain(struct kernel *kernel, const struct record_sink *sink);
+
+/*
+ * Prepares to sample the memory of the cgroups below the directory `root_fd`, which may be closed
+ * afterwards. Negative errno if the iterator cannot be had; the feature `memory_iterator` says why.
+ */
+int kernel_memory_open(struct kernel *kernel, int root_fd);
+
+/*
+ * Has the kernel add up its statistics once and hands over a sample of every cgroup but the root,
+ * parents first. A cgroup that was made or removed meanwhile may be missing or come twice if there
+ * are more than 2,048. Negative errno if the walk failed; what was visited before is right.
+ */
+int kernel_memory_sample(struct kernel *kernel,
+			 void (*visit)(void *context, const struct mlprof_memory *sample),
+			 void *context);
+
+/* A cgroup is gone though no event told so: forgets its stalls. */
+void kernel_forget_cgroup(struct kernel *kernel, uint64_t cgroup);
 
 const struct kernel_feature *kernel_features(const struct kernel *kernel, size_t *nr);
 

@@ -79,6 +79,11 @@ static void configure(struct kernel *kernel, const struct kernel_options *option
 	bpf->rodata->account_mask = slots - 1;
 	bpf->rodata->cgroup_v1 = options->cgroup_v1;
 	bpf->rodata->cgroup_hierarchy = options->hierarchy_id;
+	bpf->rodata->page_bytes = (__u64)sysconf(_SC_PAGESIZE);
+	bpf->rodata->memcg_by_kfunc = kernel->memcg.by_kfunc;
+	bpf->rodata->flush_by_css = kernel->memcg.flush_by_css;
+	bpf->rodata->memcg_items_table = kernel->memcg.items_table;
+	bpf->rodata->memcg_events_table = kernel->memcg.events_table;
 	bpf_map__set_value_size(bpf->maps.accounts, base + slots * sizeof(struct mlprof_usage));
 	bpf_map__set_max_entries(bpf->maps.accounts, kernel->nr_cpus);
 	bpf_map__set_max_entries(bpf->maps.rings, kernel->nr_cpus);
@@ -98,13 +103,32 @@ static struct bpf_program *program_of(struct kernel *kernel, unsigned int featur
 {
 	if (feature == FEATURE_ACCOUNT && kernel->general)
 		return kernel->bpf->progs.on_switch_general;
+	if (feature == FEATURE_OOM && kernel->oom_by_function)
+		return kernel->bpf->progs.on_oom_by_function;
 	return bpf_object__find_program_by_name(kernel->bpf->obj, program_plans[feature].program);
 }
 
-static void feature_down(struct kernel_feature *feature, const char *reason)
+void feature_down(struct kernel_feature *feature, const char *reason)
 {
+	if (!feature->up && feature->reason[0])
+		return;
 	feature->up = false;
 	snprintf(feature->reason, sizeof(feature->reason), "%s", reason);
+}
+
+/* A feature is as good as its parts, and no part is wanted by itself. */
+static void settle_parts(struct kernel *kernel)
+{
+	for (unsigned int i = NR_FEATURES; i < NR_PROGRAMS; i++) {
+		struct kernel_feature *part = &kernel->features[i];
+		struct kernel_feature *whole = &kernel->features[program_wholes[i]];
+
+		if (!part->up)
+			feature_down(whole, part->reason);
+	}
+	for (unsigned int i = NR_FEATURES; i < NR_PROGRAMS; i++)
+		if (!kernel->features[program_wholes[i]].up)
+			feature_down(&kernel->features[i], "not wanted");
 }
 
 /* The verifier's last word is its verdict; before it come pages of how it got there. */
@@ -125,16 +149,21 @@ static int open_object(struct kernel *kernel, const struct kernel_options *optio
 	if (!kernel->bpf)
 		return -errno;
 	configure(kernel, options);
-	for (unsigned int i = 0; i < NR_FEATURES; i++) {
+	for (unsigned int i = 0; i < NR_PROGRAMS; i++) {
 		char *log = logs + i * VERIFIER_LOG_BYTES;
 
 		log[0] = 0;
+		if (program_plans[i].hook_kind == HOOK_NOWHERE)
+			continue;
 		bpf_program__set_log_buf(program_of(kernel, i), log, VERIFIER_LOG_BYTES);
 		bpf_program__set_autoload(program_of(kernel, i), kernel->features[i].up);
 	}
-	/* Of these two only the one that program_of() knows is wanted. */
+	/* Of each two only the one that program_of() knows is wanted. */
 	bpf_program__set_autoload(kernel->general ? kernel->bpf->progs.on_switch
 						  : kernel->bpf->progs.on_switch_general,
+				  false);
+	bpf_program__set_autoload(kernel->oom_by_function ? kernel->bpf->progs.on_oom
+							  : kernel->bpf->progs.on_oom_by_function,
 				  false);
 	return 0;
 }
@@ -142,7 +171,7 @@ static int open_object(struct kernel *kernel, const struct kernel_options *optio
 /* Which program the kernel rejected: the only one whose log has been written. */
 static int rejected_program(struct kernel *kernel, char *logs)
 {
-	for (unsigned int i = 0; i < NR_FEATURES; i++) {
+	for (unsigned int i = 0; i < NR_PROGRAMS; i++) {
 		char *log = logs + i * VERIFIER_LOG_BYTES;
 
 		if (kernel->features[i].up && log[0]) {
@@ -169,7 +198,7 @@ static const char *load_hint(int err)
 /* Loads what can be loaded: whatever the verifier rejects is left out and the rest tried again. */
 static int load_object(struct kernel *kernel, const struct kernel_options *options)
 {
-	char *logs = calloc(NR_FEATURES, VERIFIER_LOG_BYTES);
+	char *logs = calloc(NR_PROGRAMS, VERIFIER_LOG_BYTES);
 	int err = logs ? 0 : -ENOMEM, rejected = 0;
 
 	while (!err) {
@@ -184,6 +213,7 @@ static int load_object(struct kernel *kernel, const struct kernel_options *optio
 		kernel->bpf = NULL;
 		if (rejected < 0 || kernel->features[rejected].required)
 			break;
+		settle_parts(kernel);
 		err = 0;
 	}
 	if (err && rejected >= 0 && logs && kernel->features[rejected].reason[0])
@@ -199,7 +229,7 @@ static int load_object(struct kernel *kernel, const struct kernel_options *optio
 /* -errno if a required program is missing. */
 static int check_required(struct kernel *kernel)
 {
-	for (unsigned int i = 0; i < NR_FEATURES; i++) {
+	for (unsigned int i = 0; i < NR_PROGRAMS; i++) {
 		const struct kernel_feature *feature = &kernel->features[i];
 
 		if (feature->up || !feature->required)
@@ -213,15 +243,17 @@ static int check_required(struct kernel *kernel)
 
 static void attach_all(struct kernel *kernel)
 {
-	for (unsigned int i = 0; i < NR_FEATURES; i++) {
+	for (unsigned int i = 0; i < NR_PROGRAMS; i++) {
 		struct kernel_feature *feature = &kernel->features[i];
 
-		if (!feature->up || program_plans[i].hook_kind == HOOK_NONE)
+		if (!feature->up || program_plans[i].hook_kind == HOOK_NONE ||
+		    program_plans[i].hook_kind == HOOK_ITERATOR)
 			continue;
 		kernel->links[i] = bpf_program__attach(program_of(kernel, i));
 		if (!kernel->links[i])
 			feature_down(feature, strerror(errno));
 	}
+	settle_parts(kernel);
 }
 
 /*
@@ -260,22 +292,34 @@ static void lift_limits(void)
 
 static int features_probe(struct kernel *kernel)
 {
-	for (unsigned int i = 0; i < NR_FEATURES; i++) {
+	for (unsigned int i = 0; i < NR_PROGRAMS; i++) {
 		struct kernel_feature *feature = &kernel->features[i];
 		const char *missing = hook_missing(&program_plans[i]);
 
 		feature->name = program_plans[i].feature;
 		feature->required = program_plans[i].required;
+		feature->nowhere = program_plans[i].hook_kind == HOOK_NOWHERE;
 		feature->up = !missing;
 		if (missing)
 			feature_down(feature, missing);
 	}
+	settle_parts(kernel);
 	return check_required(kernel);
+}
+
+static void memory_probe(struct kernel *kernel, bool cgroup_v1)
+{
+	struct kernel_feature *feature = &kernel->features[FEATURE_MEMORY_ITERATOR];
+	const char *missing = feature->up ? memcg_missing(&kernel->memcg, cgroup_v1) : NULL;
+
+	if (missing)
+		feature_down(feature, missing);
+	kernel->oom_by_function = !btf_has_field("trace_event_raw_mark_victim", "uid");
 }
 
 static int prepare(struct kernel *kernel, const struct kernel_options *options)
 {
-	int nr_cpus = libbpf_num_possible_cpus();
+	int nr_cpus = libbpf_num_possible_cpus(), err;
 
 	if (nr_cpus <= 0)
 		return nr_cpus ? nr_cpus : -EINVAL;
@@ -284,7 +328,9 @@ static int prepare(struct kernel *kernel, const struct kernel_options *options)
 	kernel->general = options->cgroup_v1 || !kernel_is_common();
 	libbpf_set_print(libbpf_log);
 	lift_limits();
-	return features_probe(kernel);
+	err = features_probe(kernel);
+	memory_probe(kernel, options->cgroup_v1);
+	return err;
 }
 
 static int start(struct kernel *kernel, const struct kernel_options *options)
@@ -329,7 +375,8 @@ void kernel_close(struct kernel *kernel)
 	if (!kernel)
 		return;
 	kernel_set_stats(kernel, false);
-	for (unsigned int i = 0; i < NR_FEATURES; i++)
+	cgroup_iter_close(kernel);
+	for (unsigned int i = 0; i < NR_PROGRAMS; i++)
 		bpf_link__destroy(kernel->links[i]);
 	rings_close(kernel);
 	mlprof_bpf__destroy(kernel->bpf);

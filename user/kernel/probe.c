@@ -10,7 +10,7 @@
 
 #include "kernel/internal.h"
 
-const struct program_plan program_plans[NR_FEATURES] = {
+const struct program_plan program_plans[NR_PROGRAMS] = {
 	[FEATURE_ACCOUNT] = {"on_switch", "cpu_account", HOOK_TRACEPOINT, "sched_switch", true},
 	[FEATURE_FLUSH] = {"flush", "flush_on_cpu", HOOK_NONE, NULL, true},
 	[FEATURE_FORKS] = {"on_fork", "task_forks", HOOK_TRACEPOINT, "sched_process_fork", false},
@@ -25,6 +25,41 @@ const struct program_plan program_plans[NR_FEATURES] = {
 				   false},
 	[FEATURE_CGROUP_REMOVALS] = {"on_cgroup_removed", "cgroup_removed", HOOK_TRACEPOINT,
 				     "cgroup_rmdir", false},
+	[FEATURE_MEMORY_ITERATOR] = {"sample_cgroups", "memory_iterator", HOOK_ITERATOR, "cgroup",
+				     false},
+	[FEATURE_STALL_RECLAIM] = {"on_reclaim_end", "reclaim_stalls", HOOK_TRACEPOINT,
+				   "mm_vmscan_direct_reclaim_end", false},
+	[FEATURE_STALL_COMPACTION] = {"on_compaction_end", "compaction_stalls", HOOK_TRACEPOINT,
+				      "mm_compaction_end", false},
+	[FEATURE_STALL_SWAPIN] = {"on_swapin_end", "swapin_stalls", HOOK_FUNCTION, "do_swap_page",
+				  false},
+	[FEATURE_STALL_THRASHING] = {NULL, "thrashing_stalls", HOOK_NOWHERE,
+				     "kernels tell of it only to delay accounting, and what waits "
+				     "for such a page cannot be traced",
+				     false},
+	[FEATURE_OOM] = {"on_oom", "oom_kills", HOOK_TRACEPOINT, "mark_victim", false},
+	[FEATURE_OOM_REASON] = {"on_oom_begin", "oom_reason", HOOK_FUNCTION, "out_of_memory",
+				false},
+	[FEATURE_EXITS] = {"on_exit", "process_exits", HOOK_FUNCTION, "taskstats_exit", false},
+	[PART_RECLAIM_BEGIN] = {"on_reclaim_begin", NULL, HOOK_TRACEPOINT,
+				"mm_vmscan_direct_reclaim_begin", false},
+	[PART_MEMCG_RECLAIM_BEGIN] = {"on_memcg_reclaim_begin", NULL, HOOK_TRACEPOINT,
+				      "mm_vmscan_memcg_reclaim_begin", false},
+	[PART_MEMCG_RECLAIM_END] = {"on_memcg_reclaim_end", NULL, HOOK_TRACEPOINT,
+				    "mm_vmscan_memcg_reclaim_end", false},
+	[PART_COMPACTION_BEGIN] = {"on_compaction_begin", NULL, HOOK_TRACEPOINT,
+				   "mm_compaction_begin", false},
+	[PART_SWAPIN_BEGIN] = {"on_swapin_begin", NULL, HOOK_FUNCTION, "do_swap_page", false},
+	[PART_OOM_END] = {"on_oom_end", NULL, HOOK_FUNCTION, "out_of_memory", false},
+};
+
+const enum feature_id program_wholes[NR_PROGRAMS] = {
+	[PART_RECLAIM_BEGIN] = FEATURE_STALL_RECLAIM,
+	[PART_MEMCG_RECLAIM_BEGIN] = FEATURE_STALL_RECLAIM,
+	[PART_MEMCG_RECLAIM_END] = FEATURE_STALL_RECLAIM,
+	[PART_COMPACTION_BEGIN] = FEATURE_STALL_COMPACTION,
+	[PART_SWAPIN_BEGIN] = FEATURE_STALL_SWAPIN,
+	[PART_OOM_END] = FEATURE_OOM_REASON,
 };
 
 static struct btf *kernel_btf(void)
@@ -44,6 +79,8 @@ const char *hook_missing(const struct program_plan *plan)
 	struct btf *btf = kernel_btf();
 	char name[128];
 
+	if (plan->hook_kind == HOOK_NOWHERE)
+		return plan->hook;
 	if (!btf)
 		return "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
 	if (plan->hook_kind == HOOK_TRACEPOINT) {
@@ -53,16 +90,29 @@ const char *hook_missing(const struct program_plan *plan)
 	} else if (plan->hook_kind == HOOK_FUNCTION) {
 		if (btf__find_by_name_kind(btf, plan->hook, BTF_KIND_FUNC) < 0)
 			return "the kernel has no such function to attach to";
+	} else if (plan->hook_kind == HOOK_ITERATOR) {
+		snprintf(name, sizeof(name), "bpf_iter__%s", plan->hook);
+		if (!btf_has_field(name, NULL))
+			return "the kernel does not let programs walk its cgroups";
 	}
 	return NULL;
 }
 
-static bool struct_has(const char *type, const char *field)
+bool btf_has_function(const char *name)
+{
+	struct btf *btf = kernel_btf();
+
+	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) >= 0;
+}
+
+bool btf_has_field(const char *type, const char *field)
 {
 	struct btf *btf = kernel_btf();
 	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT) : -1;
 	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
 
+	if (!field)
+		return t;
 	for (unsigned int i = 0; t && i < btf_vlen(t); i++)
 		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), field))
 			return true;
@@ -71,8 +121,8 @@ static bool struct_has(const char *type, const char *field)
 
 bool kernel_is_common(void)
 {
-	return struct_has("task_struct", "__state") && !struct_has("rq", "prev_irq_time") &&
-	       !struct_has("rq", "prev_steal_time_rq");
+	return btf_has_field("task_struct", "__state") && !btf_has_field("rq", "prev_irq_time") &&
+	       !btf_has_field("rq", "prev_steal_time_rq");
 }
 
 static void set_row(struct kernel_feature *row, const char *name, bool required, const char *reason)

@@ -32,7 +32,18 @@ static int take_cgroup(struct kernel *kernel, const struct mlprof_record_cgroup 
 		return -EBADMSG;
 	if (record->path_bytes && record->path[record->path_bytes - 1])
 		return -EBADMSG;
+	if (record->op == MLPROF_CGROUP_REMOVED)
+		stalls_take_gone(kernel, record->cgroup);
 	kernel->sink->cgroup(kernel->sink->context, record);
+	return 0;
+}
+
+static int take_oom(struct kernel *kernel, const struct mlprof_record_oom *record, size_t bytes)
+{
+	if (bytes != sizeof(*record))
+		return -EBADMSG;
+	if (kernel->sink->oom)
+		kernel->sink->oom(kernel->sink->context, record);
 	return 0;
 }
 
@@ -49,6 +60,8 @@ static int take_by_kind(struct kernel *kernel, void *data, size_t bytes)
 		return take_cpu(kernel, data, bytes);
 	case MLPROF_RECORD_CGROUP:
 		return take_cgroup(kernel, data, bytes);
+	case MLPROF_RECORD_OOM:
+		return take_oom(kernel, data, bytes);
 	default:
 		return -EBADMSG;
 	}

@@ -60,6 +60,7 @@ void kernel_count(struct kernel *kernel, struct kernel_counts *counts)
 	if (!kernel->counts.map_bytes)
 		kernel->counts.map_bytes = maps_bytes(kernel);
 	*counts = kernel->counts;
+	counts->stalls_lost = kernel->bpf->bss->stalls_lost;
 	if (kernel->stats_fd >= 0)
 		counts->bpf_stats_ns += clock_ns(CLOCK_MONOTONIC) - kernel->stats_on_since_ns;
 }
