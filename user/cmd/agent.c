@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/self.h"
 #include "cmd/agent.h"
+#include "cmd/agent_memory.h"
 #include "cmd/cmd.h"
 #include "expose/http.h"
 #include "kernel/kernel.h"
@@ -42,6 +43,7 @@ struct agent {
 	struct hierarchy hierarchy;
 	struct owners *owners;
 	struct usage *usage;
+	struct agent_memory memory;
 	struct names *names;
 	uint64_t names_ns; /* when the answer came that was learnt last */
 	struct kernel *kernel;
@@ -73,10 +75,51 @@ static void take_cgroup(void *context, const struct mlprof_record_cgroup *record
 {
 	struct agent *agent = context;
 
-	if (record->op == MLPROF_CGROUP_REMOVED)
+	if (record->op == MLPROF_CGROUP_REMOVED) {
 		owners_removed(agent->owners, record->cgroup, clock_ns(CLOCK_MONOTONIC));
-	else if (record->path_bytes)
+		agent_memory_removed(&agent->memory, record->cgroup);
+	} else if (record->path_bytes) {
 		owners_made(agent->owners, record->cgroup, record->path);
+		agent_memory_made(&agent->memory, record->cgroup, record->path);
+	}
+}
+
+static void take_stall(void *context, const struct mlprof_stall *stall)
+{
+	struct agent *agent = context;
+
+	memory_usage_stall(usage_memory(agent->usage), stall);
+}
+
+static void take_exited(void *context, uint64_t cgroup, uint64_t rss_bytes)
+{
+	struct agent *agent = context;
+
+	memory_usage_exited(usage_memory(agent->usage), cgroup, rss_bytes);
+}
+
+/* Whoever looks for the reason of a restart finds it here. */
+static void take_oom(void *context, const struct mlprof_record_oom *record)
+{
+	static const char *const reasons[] = {
+		[MLPROF_OOM_UNKNOWN] = "memory was out",
+		[MLPROF_OOM_LIMIT] = "a cgroup reached its memory limit",
+		[MLPROF_OOM_MACHINE] = "the machine was out of memory",
+	};
+	struct agent *agent = context;
+	uint32_t number = owners_find(agent->owners, record->cgroup);
+	const struct owner *owner = number == OWNER_NONE ? NULL : owners_at(agent->owners, number);
+
+	if (!owner)
+		log_warn("the kernel kills process %u of a cgroup that is not known: %s",
+			 record->pid, reasons[record->reason]);
+	else if (owner->is_pod)
+		log_warn("the kernel kills process %u of pod %s/%s, container '%s': %s",
+			 record->pid, owner->namespace_, owner->pod, owner->container,
+			 reasons[record->reason]);
+	else
+		log_warn("the kernel kills process %u of unit %s: %s", record->pid, owner->unit,
+			 reasons[record->reason]);
 }
 
 static int fill_programs(struct agent *agent, struct snapshot *snap)
@@ -173,6 +216,14 @@ static int publish(struct agent *agent)
 	return 0;
 }
 
+static void forget_cgroup(void *context, uint64_t cgroup)
+{
+	struct agent *agent = context;
+
+	agent_memory_removed(&agent->memory, cgroup);
+	kernel_forget_cgroup(agent->kernel, cgroup);
+}
+
 /* Once in a while, and only if an event may have been missed, finds cgroups that are gone. */
 static void sweep(struct agent *agent)
 {
@@ -183,7 +234,7 @@ static void sweep(struct agent *agent)
 	if (lost == agent->swept_at_losses && !agent->removals_unknown)
 		return;
 	agent->swept_at_losses = lost;
-	owners_sweep(agent->owners, clock_ns(CLOCK_MONOTONIC));
+	owners_sweep(agent->owners, clock_ns(CLOCK_MONOTONIC), forget_cgroup, agent);
 }
 
 static void turn_stats(struct agent *agent)
@@ -236,6 +287,9 @@ static void drain(struct agent *agent)
 		.usage = take_usage,
 		.cpu = take_cpu,
 		.cgroup = take_cgroup,
+		.oom = take_oom,
+		.stall = take_stall,
+		.exited = take_exited,
 	};
 	uint64_t begun = clock_ns(CLOCK_MONOTONIC);
 	int err;
@@ -245,6 +299,7 @@ static void drain(struct agent *agent)
 	usage_begin(agent->usage, begun);
 	err = kernel_drain(agent->kernel, &sink);
 	usage_end(agent->usage, clock_ns(CLOCK_MONOTONIC));
+	agent_memory_sample(&agent->memory);
 	sweep(agent);
 	if (!err)
 		err = publish(agent);
@@ -326,6 +381,15 @@ static int start_kernel(struct agent *agent)
 	return 0;
 }
 
+static int learn_cgroup(void *context, uint64_t cgroup, const char *path)
+{
+	struct agent *agent = context;
+
+	owners_made(agent->owners, cgroup, path);
+	agent_memory_made(&agent->memory, cgroup, path);
+	return 0;
+}
+
 static int start(struct agent *agent)
 {
 	struct owners_options owners = {
@@ -359,13 +423,15 @@ static int start(struct agent *agent)
 	err = start_kernel(agent);
 	if (err)
 		return err;
+	agent_memory_start(&agent->memory, agent->kernel, &agent->hierarchy,
+			   usage_memory(agent->usage), agent->options.interval_ns);
 	agent->names = names_start(&agent->options.names);
 	if (!agent->names) {
 		log_error("memory is out");
 		return -ENOMEM;
 	}
 	/* After attaching, so that a cgroup made meanwhile is in the walk or in an event. */
-	err = owners_walk(agent->owners);
+	err = hierarchy_walk(&agent->hierarchy, learn_cgroup, agent);
 	if (err)
 		log_error("cannot read the cgroups below %s: %s", agent->hierarchy.root,
 			  strerror(-err));
@@ -379,6 +445,7 @@ static void stop(struct agent *agent)
 {
 	http_stop(agent->http);
 	names_stop(agent->names);
+	agent_memory_stop(&agent->memory);
 	kernel_close(agent->kernel);
 	usage_free(agent->usage);
 	owners_free(agent->owners);

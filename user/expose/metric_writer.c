@@ -29,6 +29,18 @@ void put_value(struct writer *w, uint64_t value)
 		w->to->len = (size_t)(write_value(at, value, w->unit) - w->to->data);
 }
 
+struct piece row_labels(const struct writer *w, size_t row)
+{
+	size_t begin = row ? w->ends[row - 1] : 0;
+
+	return (struct piece){w->labels.data + begin, w->ends[row] - begin};
+}
+
+void put_piece(struct writer *w, struct piece piece)
+{
+	buf_add(w->to, piece.text, piece.bytes);
+}
+
 static void put_name(struct writer *w)
 {
 	buf_add(w->to, w->name, w->name_bytes);

@@ -58,6 +58,11 @@ struct piece {
 	size_t bytes;
 };
 
+/* The labels of a row of the snapshot, with the brace before them and without the one behind. */
+struct piece row_labels(const struct writer *w, size_t row);
+
+void put_piece(struct writer *w, struct piece piece);
+
 /* A family with its samples; nothing if it has none. */
 void put_family(struct writer *w, const struct family *family);
 

@@ -4,17 +4,11 @@
 #include <stdlib.h>
 
 #include "version.h"
+#include "expose/memory_metrics.h"
 #include "expose/metric_writer.h"
 #include "expose/openmetrics.h"
 #include "expose/pod_metrics.h"
 #include "expose/text.h"
-
-static struct piece row_labels(const struct writer *w, size_t row)
-{
-	size_t begin = row ? w->ends[row - 1] : 0;
-
-	return (struct piece){w->labels.data + begin, w->ends[row] - begin};
-}
 
 /* The samples of all rows of a kind. `tail` is what follows the row's own labels. */
 static void put_rows(struct writer *w, enum owner_kind kind, size_t offset, const char *tail)
@@ -277,6 +271,8 @@ int openmetrics_render(struct buf *to, const struct snapshot *snap,
 
 	for (size_t i = 0; !err && i < sizeof(families) / sizeof(families[0]); i++)
 		put_family(&w, &families[i]);
+	if (!err)
+		put_memory_families(&w);
 	if (!err)
 		err = put_pod_families(&w);
 	if (form == EXPOSITION_OPENMETRICS)

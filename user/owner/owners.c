@@ -47,6 +47,7 @@ struct owners {
 	uint32_t end, capacity, free_list;
 	struct idmap by_hash;	/* hash of the owner to the first entry */
 	struct idmap by_cgroup; /* cgroup id to entry */
+	struct idmap tops;	/* of these, those that owners_find_top() finds */
 	struct idmap pods;	/* hash of namespace and pod to how many entries it has */
 	struct graveyard dead;
 	struct known *known;
@@ -256,6 +257,7 @@ void owners_free(struct owners *owners)
 		free(owners->entries[i].names);
 	idmap_free(&owners->by_hash);
 	idmap_free(&owners->by_cgroup);
+	idmap_free(&owners->tops);
 	idmap_free(&owners->pods);
 	graveyard_free(&owners->dead);
 	known_free(owners->known);
@@ -319,8 +321,12 @@ void owners_made(struct owners *owners, uint64_t cgroup, const char *path)
 		owners->dropped++;
 		number = who.is_pod ? OTHER_POD : OTHER_UNIT;
 	}
-	if (!idmap_put(&owners->by_cgroup, cgroup, number))
-		owners->entries[number].cgroups++;
+	if (idmap_put(&owners->by_cgroup, cgroup, number))
+		return;
+	owners->entries[number].cgroups++;
+	/* Without memory its own is not known. */
+	if (who.is_top && number >= NR_OTHERS)
+		idmap_put(&owners->tops, cgroup, 0);
 }
 
 static void rename_entry(struct owners *owners, uint32_t number, const struct owner *owner)
@@ -451,28 +457,37 @@ uint32_t owners_resolve(struct owners *owners, uint64_t cgroup)
 	return owners_find(owners, cgroup);
 }
 
-static int visit_cgroup(void *context, uint64_t cgroup, const char *path)
-{
-	owners_made(context, cgroup, path);
-	return 0;
-}
-
-int owners_walk(struct owners *owners)
-{
-	return hierarchy_walk(owners->options.hierarchy, visit_cgroup, owners);
-}
-
-void owners_sweep(struct owners *owners, uint64_t now_ns)
+void owners_sweep(struct owners *owners, uint64_t now_ns,
+		  void (*gone)(void *context, uint64_t cgroup), void *context)
 {
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < owners->by_cgroup.capacity; i++) {
 		const struct idmap_cell *cell = &owners->by_cgroup.cells[i];
 
-		if (cell->used && hierarchy_path(owners->options.hierarchy, cell->key, path,
-						 sizeof(path)) == -ENOENT)
-			owners_removed(owners, cell->key, now_ns);
+		if (!cell->used || hierarchy_path(owners->options.hierarchy, cell->key, path,
+						  sizeof(path)) != -ENOENT)
+			continue;
+		owners_removed(owners, cell->key, now_ns);
+		gone(context, cell->key);
 	}
+}
+
+uint32_t owners_find_top(const struct owners *owners, uint64_t cgroup)
+{
+	uint32_t ignored;
+
+	if (!idmap_get(&owners->tops, cgroup, &ignored))
+		return OWNER_NONE;
+	return owners_find(owners, cgroup);
+}
+
+uint32_t owners_pod_of(const struct owners *owners, uint32_t number)
+{
+	struct owner owner = owners->entries[number].owner;
+
+	owner.container = "";
+	return find_entry(owners, &owner);
 }
 
 static void forget_cgroup(struct owners *owners, uint64_t cgroup,
@@ -480,6 +495,7 @@ static void forget_cgroup(struct owners *owners, uint64_t cgroup,
 {
 	uint32_t number = owners_find(owners, cgroup);
 
+	idmap_remove(&owners->tops, cgroup);
 	if (!idmap_remove(&owners->by_cgroup, cgroup))
 		return;
 	if (--owners->entries[number].cgroups || number < NR_OTHERS)

@@ -54,11 +54,17 @@ void owners_removed(struct owners *owners, uint64_t cgroup, uint64_t now_ns);
 /* The owner's number, or OWNER_NONE if the cgroup is not known. */
 uint32_t owners_find(const struct owners *owners, uint64_t cgroup);
 
+/*
+ * As owners_find(), but only for a cgroup of a pod that has none of the same owner above it: what
+ * it holds includes what the others below it hold.
+ */
+uint32_t owners_find_top(const struct owners *owners, uint64_t cgroup);
+
+/* The owner of the cgroup of the pod itself, for one of its containers; OWNER_NONE. */
+uint32_t owners_pod_of(const struct owners *owners, uint32_t number);
+
 /* As owners_find(), but asks the hierarchy about a cgroup that is not known. */
 uint32_t owners_resolve(struct owners *owners, uint64_t cgroup);
-
-/* Learns all cgroups that exist; 0 or a negative errno. */
-int owners_walk(struct owners *owners);
 
 /*
  * Learns names from a list of pods, also one that is no other than the last, and gives them to
@@ -71,8 +77,9 @@ void owners_learn(struct owners *owners, const struct pods *pods, uint64_t now_n
 /* Whether there are pods whose names a newer list might have. */
 bool owners_want_names(const struct owners *owners);
 
-/* Looks which cgroups still exist, for when events of their removal were lost. */
-void owners_sweep(struct owners *owners, uint64_t now_ns);
+/* Looks which cgroups still exist, for when events of their removal were lost; tells `gone`. */
+void owners_sweep(struct owners *owners, uint64_t now_ns,
+		  void (*gone)(void *context, uint64_t cgroup), void *context);
 
 /* Forgets who has been dead for longer than they are kept; tells `gone` each owner that goes. */
 void owners_expire(struct owners *owners, uint64_t now_ns,

@@ -262,6 +262,7 @@ static void enter_pod(struct reader *r, struct segment s, size_t reach, const ch
 	strcpy(owner->pod_uid, uid);
 	r->pod_settled = r->is_known && r->is_known(r->context, uid);
 	owner->is_pod = true;
+	owner->is_top = true;
 	owner->kind = PATH_POD;
 	owner->container[0] = 0;
 	owner->runtime = "";
@@ -287,12 +288,14 @@ static void below_pod(struct reader *r, struct segment s)
 
 	if (owner->kind != PATH_POD)
 		return;
-	if (is_mount(s))
+	if (is_mount(s)) {
 		leave_pod(r, s);
-	else if (contains(s, "conmon"))
+	} else if (contains(s, "conmon")) {
 		owner->kind = PATH_POD_OVERHEAD;
-	else if (read_container(owner, s, r->above))
+	} else if (read_container(owner, s, r->above)) {
 		owner->kind = PATH_POD_CONTAINER;
+		owner->is_top = true;
+	}
 }
 
 /* "machine-qemu\x2d1\x2dNAME.scope", as systemd escapes the dashes. */
@@ -439,6 +442,7 @@ void owner_of_path(const char *path, bool (*is_known)(void *context, const char 
 		}
 		if (is(s, "cgroup.procs") && !*path)
 			break;
+		owner->is_top = false;
 		read_segment(&r, s);
 		r.above = s;
 	}

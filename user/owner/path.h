@@ -37,6 +37,7 @@ struct path_owner {
 	const char *runtime;		     /* "containerd", "crio", ...; "" if the path is mute */
 	/* Service, scope or top cgroup; "docker:0123456789ab", "slurm:JOB" and the like; "/". */
 	char unit[OWNER_UNIT_MAX];
+	bool is_top;	       /* of a pod: no cgroup above it is the same owner's */
 	bool relative;	       /* the path goes up from where it was seen: /../.. */
 	bool outside_kubepods; /* a pod whose limits do not hold: see docs/operating.md */
 };

@@ -41,6 +41,34 @@ struct wait_hist {
 	uint64_t sum_ns;
 };
 
+/* Which members of a memory_row are known. */
+#define MEMORY_ROW_HOLDS	      (1u << 0) /* working_set_bytes, rss_bytes, cache_bytes, byte_seconds */
+#define MEMORY_ROW_PEAK		      (1u << 1)
+#define MEMORY_ROW_FAULTS	      (1u << 2)
+#define MEMORY_ROW_OOM		      (1u << 3)
+#define MEMORY_ROW_THROTTLED	      (1u << 4)
+#define MEMORY_ROW_STALL	      (1u << 5)
+#define MEMORY_ROW_ESTIMATED	      (1u << 6) /* it was never sampled: the peak is that of a process */
+#define MEMORY_ROW_PRESSURE(resource) (1u << (8 + (resource)))
+
+/* What a pod or a container holds, and what that has cost it since the agent first saw it. */
+struct memory_row {
+	uint32_t known; /* MEMORY_ROW_* */
+	uint64_t working_set_bytes;
+	uint64_t rss_bytes;
+	uint64_t cache_bytes;
+	uint64_t peak_bytes;
+	uint64_t byte_seconds;	    /* working set times time */
+	uint32_t byte_seconds_nano; /* and a part of one, in byte-nanoseconds */
+	uint64_t major_faults;
+	uint64_t oom_kills;
+	uint64_t throttled_ns; /* its run queues were stopped by cpu.max, summed over CPUs */
+	uint64_t throttled_periods;
+	uint64_t stall_ns[MLPROF_STALLS];   /* by enum mlprof_stall_kind */
+	uint64_t some_ns[MLPROF_PRESSURES]; /* by enum mlprof_pressure */
+	uint64_t full_ns[MLPROF_PRESSURES];
+};
+
 /* What one owner has used since the agent first saw it. Strings are the snapshot's own. */
 struct usage_row {
 	enum owner_kind kind;
@@ -53,6 +81,7 @@ struct usage_row {
 	uint64_t voluntary;
 	uint64_t preempted;
 	struct wait_hist wait;
+	struct memory_row memory;
 };
 
 /* Run-queue latency of all pods of a namespace. */

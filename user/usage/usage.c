@@ -50,6 +50,7 @@ static const struct {
 
 struct usage {
 	struct owners *owners;
+	struct memory_usage *memory;
 	struct total *totals; /* by owner's number */
 	uint32_t nr_totals;
 	struct mlprof_usage *pending; /* of cgroups that are not known yet */
@@ -79,11 +80,21 @@ struct usage *usage_new(struct owners *owners)
 {
 	struct usage *usage = calloc(1, sizeof(*usage));
 
-	if (usage) {
-		usage->owners = owners;
-		usage->order_generation = UINT64_MAX;
+	if (!usage)
+		return NULL;
+	usage->owners = owners;
+	usage->order_generation = UINT64_MAX;
+	usage->memory = memory_usage_new(owners);
+	if (!usage->memory) {
+		free(usage);
+		return NULL;
 	}
 	return usage;
+}
+
+struct memory_usage *usage_memory(struct usage *usage)
+{
+	return usage->memory;
 }
 
 void usage_free(struct usage *usage)
@@ -92,6 +103,7 @@ void usage_free(struct usage *usage)
 		return;
 	for (size_t i = 0; i < usage->nr_namespaces; i++)
 		free(usage->namespaces[i].name);
+	memory_usage_free(usage->memory);
 	free(usage->namespaces);
 	free(usage->totals);
 	free(usage->pending);
@@ -271,6 +283,7 @@ static void forget_owner(void *context, uint32_t owner)
 {
 	struct usage *usage = context;
 
+	memory_usage_forget(usage->memory, owner);
 	if (owner < usage->nr_totals)
 		memset(&usage->totals[owner], 0, sizeof(usage->totals[owner]));
 }
@@ -281,6 +294,7 @@ static void merge_totals(void *context, uint32_t goes, uint32_t stays)
 	struct usage *usage = context;
 	struct total *from = goes < usage->nr_totals ? &usage->totals[goes] : NULL, *to;
 
+	memory_usage_merge(usage->memory, goes, stays);
 	to = from ? total_of(usage, stays) : NULL;
 	if (!to)
 		return;
@@ -397,6 +411,7 @@ static int fill_rows(struct usage *usage, struct snapshot *snap)
 
 		if (number >= usage->nr_totals || !has_used(&usage->totals[number]))
 			continue;
+		memory_usage_row(usage->memory, number, &rows[nr].memory);
 		if (fill_row(&rows[nr++], snap, owners_at(usage->owners, number),
 			     &usage->totals[number]))
 			return -ENOMEM;

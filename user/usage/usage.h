@@ -11,6 +11,7 @@
 
 #include "mlprof/record.h"
 #include "owner/owners.h"
+#include "usage/memory_usage.h"
 #include "usage/snapshot.h"
 
 struct usage;
@@ -18,6 +19,9 @@ struct usage;
 /* `owners` must outlive the result. NULL when memory is out. */
 struct usage *usage_new(struct owners *owners);
 void usage_free(struct usage *usage);
+
+/* Where samples of memory go. */
+struct memory_usage *usage_memory(struct usage *usage);
 
 /* A drain begins at `now_ns` (CLOCK_MONOTONIC); the records of it follow. */
 void usage_begin(struct usage *usage, uint64_t now_ns);
