@@ -36,6 +36,7 @@ struct reader {
 	void *context;
 	struct segment above; /* the segment before */
 	bool pod_settled;     /* a pod that is known: none below it counts */
+	bool at_pod;	      /* the segment before is the pod's */
 	bool is_user;	      /* below the slice of a user */
 };
 
@@ -260,6 +261,7 @@ static void enter_pod(struct reader *r, struct segment s, size_t reach, const ch
 	if (r->pod_settled)
 		return;
 	strcpy(owner->pod_uid, uid);
+	r->at_pod = true;
 	r->pod_settled = r->is_known && r->is_known(r->context, uid);
 	owner->is_pod = true;
 	owner->is_top = true;
@@ -282,13 +284,13 @@ static void leave_pod(struct reader *r, struct segment s)
 	set_unit(owner, PATH_OTHER, "", s);
 }
 
-static void below_pod(struct reader *r, struct segment s)
+static void below_pod(struct reader *r, struct segment s, bool directly)
 {
 	struct path_owner *owner = r->owner;
 
 	if (owner->kind != PATH_POD)
 		return;
-	if (is_mount(s)) {
+	if (directly && is_mount(s)) {
 		leave_pod(r, s);
 	} else if (contains(s, "conmon")) {
 		owner->kind = PATH_POD_OVERHEAD;
@@ -416,11 +418,13 @@ static void read_segment(struct reader *r, struct segment s)
 {
 	char uid[OWNER_POD_UID_MAX];
 	size_t reach = is_mount(s) ? 0 : read_pod(s, uid);
+	bool directly = r->at_pod;
 
+	r->at_pod = false;
 	if (reach)
 		enter_pod(r, s, reach, uid);
 	else if (r->owner->is_pod)
-		below_pod(r, s);
+		below_pod(r, s, directly);
 	else if (!is_job(r->owner->kind) && !read_job(r, s) &&
 		 (r->owner->container[0] || !read_lone_container(r, s)))
 		note_unit(r, s);
