@@ -188,6 +188,20 @@ static void fill_names(struct agent *agent, struct snapshot *snap)
 	snap->names_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
+static void set_losses(struct agent *agent, const struct kernel_counts *counts)
+{
+	struct memory_counts memory = {0};
+
+	if (agent->memory.sampler)
+		memory_sampler_count(agent->memory.sampler, &memory);
+	usage_set_losses(agent->usage, &(struct usage_losses){
+					       .records = counts->malformed,
+					       .stalls = counts->stalls_lost,
+					       .memory_malformed = memory.malformed,
+					       .memory_dropped = memory.dropped,
+				       });
+}
+
 static int publish(struct agent *agent)
 {
 	struct snapshot *snap = snapshot_new();
@@ -197,7 +211,7 @@ static int publish(struct agent *agent)
 	if (!snap)
 		return -ENOMEM;
 	kernel_count(agent->kernel, &counts);
-	usage_set_malformed(agent->usage, counts.malformed);
+	set_losses(agent, &counts);
 	snap->seq = agent->drains;
 	snap->realtime_ns = clock_ns(CLOCK_REALTIME);
 	snap->cpus_online = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);

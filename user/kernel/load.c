@@ -187,7 +187,8 @@ static const char *load_hint(int err)
 	switch (err) {
 	case -EPERM:
 	case -EACCES:
-		return "it needs root, or the capabilities CAP_BPF and CAP_PERFMON";
+		return "it needs root, or the capabilities CAP_BPF and CAP_PERFMON, and before "
+		       "Linux 5.11 CAP_SYS_RESOURCE";
 	case -ENOMEM:
 		return "memory is out, or a memory limit of this container is too small";
 	default:

@@ -5,6 +5,7 @@
 #include <fts.h>
 #include <mntent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -69,9 +70,9 @@ static int choose_root(const char *root, struct hierarchy *hierarchy)
 	int err;
 
 	if (root) {
-		if (strlen(root) >= sizeof(hierarchy->root))
-			return -ENAMETOOLONG;
-		strcpy(hierarchy->root, root);
+		/* What the kernel says of a cgroup's place never goes through a link. */
+		if (!realpath(root, hierarchy->root))
+			return -errno;
 		if (statfs(root, &fs))
 			return -errno;
 		hierarchy->v1 = fs.f_type == CGROUP1_MAGIC;

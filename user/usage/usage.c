@@ -34,6 +34,9 @@ enum loss {
 	LOSS_MOVE,
 	LOSS_EVENT,
 	LOSS_MALFORMED,
+	LOSS_STALL,
+	LOSS_MEMORY_MALFORMED,
+	LOSS_MEMORY_DROPPED,
 	NR_LOSSES,
 };
 
@@ -46,6 +49,9 @@ static const struct {
 	[LOSS_MOVE] = {"account", "time_of_move_unknown"},
 	[LOSS_EVENT] = {"event", "ring_full"},
 	[LOSS_MALFORMED] = {"event", "malformed"},
+	[LOSS_STALL] = {"memory", "stall_unknown"},
+	[LOSS_MEMORY_MALFORMED] = {"memory", "malformed"},
+	[LOSS_MEMORY_DROPPED] = {"memory", "too_many_cgroups"},
 };
 
 struct usage {
@@ -334,9 +340,12 @@ uint64_t usage_events_lost(const struct usage *usage)
 	return usage->losses[LOSS_EVENT];
 }
 
-void usage_set_malformed(struct usage *usage, uint64_t records)
+void usage_set_losses(struct usage *usage, const struct usage_losses *losses)
 {
-	usage->losses[LOSS_MALFORMED] = records;
+	usage->losses[LOSS_MALFORMED] = losses->records;
+	usage->losses[LOSS_STALL] = losses->stalls;
+	usage->losses[LOSS_MEMORY_MALFORMED] = losses->memory_malformed;
+	usage->losses[LOSS_MEMORY_DROPPED] = losses->memory_dropped;
 }
 
 /* Pods first, then units, each by its names. */

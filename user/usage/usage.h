@@ -44,7 +44,14 @@ int usage_fill(struct usage *usage, struct snapshot *snap);
 /* Event records that were lost, ever. */
 uint64_t usage_events_lost(const struct usage *usage);
 
-/* Records that the reader could not make sense of, ever; shown among the losses. */
-void usage_set_malformed(struct usage *usage, uint64_t records);
+/* What others have lost, ever; shown among the losses. */
+struct usage_losses {
+	uint64_t records;	   /* that the reader could not make sense of */
+	uint64_t stalls;	   /* of an unknown cgroup or of an unknown length */
+	uint64_t memory_malformed; /* files that were not as the kernel writes them */
+	uint64_t memory_dropped;   /* cgroups that are one too many for their files to be read */
+};
+
+void usage_set_losses(struct usage *usage, const struct usage_losses *losses);
 
 #endif
