@@ -567,6 +567,7 @@ static void finish(const char *dir, pid_t pid)
 {
 	struct used used = {0};
 
+	wait_for_zombie(pid);
 	read_zombie(pid, &used);
 	reap(pid, &used);
 	report(dir ? dir : "-", &used);
@@ -585,7 +586,6 @@ static void run_one(void)
 			break;
 		write_pid(dirs[i % 2], pid);
 	}
-	wait_for_zombie(pid);
 	finish(options.dir, pid);
 }
 

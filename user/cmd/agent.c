@@ -4,11 +4,11 @@
  * timer until it is told to stop. The drains are this thread's; the web server has its own.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -16,9 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/self.h"
 #include "cmd/agent.h"
-#include "cmd/agent_memory.h"
 #include "cmd/cmd.h"
 #include "expose/http.h"
 #include "kernel/kernel.h"
@@ -27,208 +25,14 @@
 #include "owner/owners.h"
 #include "usage/usage.h"
 
-#define PROGRAMS_MAX 32
-
 /* With sampled statistics the kernel measures the programs during one drain interval of so many. */
 #define STATS_PERIOD 60
-
-/* How often, in drains, it is looked which cgroups still exist, when events of it may be lost. */
-#define SWEEP_PERIOD 60
 
 /* A snapshot older than this many intervals means that the drains are stuck. */
 #define STALE_INTERVALS 5
 
-struct agent {
-	struct agent_options options;
-	struct hierarchy hierarchy;
-	struct owners *owners;
-	struct usage *usage;
-	struct agent_memory memory;
-	struct names *names;
-	uint64_t names_ns; /* when the answer came that was learnt last */
-	struct kernel *kernel;
-	struct snapshot_board *board;
-	struct http *http;
-	uint64_t start_realtime_ns;
-	uint64_t drains, drain_ns;
-	uint64_t swept_at_losses; /* events that had been lost at the last sweep */
-	bool removals_unknown;	  /* the kernel does not tell which cgroups are gone */
-	int last_error;		  /* of a drain; told once, not at every tick */
-	bool usage_error;	  /* start() failed because of what it was asked for */
-};
-
-static void take_usage(void *context, const struct mlprof_usage *usage)
-{
-	struct agent *agent = context;
-
-	usage_add(agent->usage, usage);
-}
-
-static void take_cpu(void *context, const struct mlprof_record_cpu *record)
-{
-	struct agent *agent = context;
-
-	usage_add_cpu(agent->usage, record);
-}
-
-static void take_cgroup(void *context, const struct mlprof_record_cgroup *record)
-{
-	struct agent *agent = context;
-
-	if (record->op == MLPROF_CGROUP_REMOVED) {
-		owners_removed(agent->owners, record->cgroup, clock_ns(CLOCK_MONOTONIC));
-		agent_memory_removed(&agent->memory, record->cgroup);
-	} else if (record->path_bytes) {
-		owners_made(agent->owners, record->cgroup, record->path);
-		agent_memory_made(&agent->memory, record->cgroup, record->path);
-	}
-}
-
-static void take_stall(void *context, const struct mlprof_stall *stall)
-{
-	struct agent *agent = context;
-
-	memory_usage_stall(usage_memory(agent->usage), stall);
-}
-
-static void take_exited(void *context, uint64_t cgroup, uint64_t rss_bytes)
-{
-	struct agent *agent = context;
-
-	memory_usage_exited(usage_memory(agent->usage), cgroup, rss_bytes);
-}
-
-/* Whoever looks for the reason of a restart finds it here. */
-static void take_oom(void *context, const struct mlprof_record_oom *record)
-{
-	static const char *const reasons[] = {
-		[MLPROF_OOM_UNKNOWN] = "memory was out",
-		[MLPROF_OOM_LIMIT] = "a cgroup reached its memory limit",
-		[MLPROF_OOM_MACHINE] = "the machine was out of memory",
-	};
-	struct agent *agent = context;
-	uint32_t number = owners_find(agent->owners, record->cgroup);
-	const struct owner *owner = number == OWNER_NONE ? NULL : owners_at(agent->owners, number);
-
-	if (!owner)
-		log_warn("the kernel kills process %u of a cgroup that is not known: %s",
-			 record->pid, reasons[record->reason]);
-	else if (owner->is_pod)
-		log_warn("the kernel kills process %u of pod %s/%s, container '%s': %s",
-			 record->pid, owner->namespace_, owner->pod, owner->container,
-			 reasons[record->reason]);
-	else
-		log_warn("the kernel kills process %u of unit %s: %s", record->pid, owner->unit,
-			 reasons[record->reason]);
-}
-
-static int fill_programs(struct agent *agent, struct snapshot *snap)
-{
-	struct kernel_program programs[PROGRAMS_MAX];
-	size_t nr = kernel_programs(agent->kernel, programs, PROGRAMS_MAX);
-	struct program_row *rows = snapshot_alloc(snap, (nr + 1) * sizeof(*rows));
-
-	if (!rows)
-		return -ENOMEM;
-	for (size_t i = 0; i < nr; i++)
-		rows[i] = (struct program_row){
-			.name = programs[i].name,
-			.run_ns = programs[i].run_ns,
-			.runs = programs[i].runs,
-		};
-	snap->programs = rows;
-	/* Nothing has been measured yet: absent, not zero. */
-	snap->nr_programs = snap->self.bpf_stats_ns ? nr : 0;
-	return 0;
-}
-
-static int fill_features(struct agent *agent, struct snapshot *snap)
-{
-	size_t nr;
-	const struct kernel_feature *features = kernel_features(agent->kernel, &nr);
-	struct feature_row *rows = snapshot_alloc(snap, (nr + 1) * sizeof(*rows));
-
-	if (!rows)
-		return -ENOMEM;
-	for (size_t i = 0; i < nr; i++) {
-		rows[i].name = features[i].name;
-		rows[i].up = features[i].up;
-		rows[i].reason = snapshot_strdup(snap, features[i].reason);
-		if (!rows[i].reason)
-			return -ENOMEM;
-	}
-	snap->features = rows;
-	snap->nr_features = nr;
-	return 0;
-}
-
-static void fill_self(struct agent *agent, struct snapshot *snap,
-		      const struct kernel_counts *counts)
-{
-	struct self_stats *self = &snap->self;
-
-	self->cpu_ns = self_cpu_ns();
-	self->rss_bytes = self_rss_bytes();
-	self->map_bytes = counts->map_bytes;
-	self->drains = agent->drains;
-	self->drain_ns = agent->drain_ns;
-	self->records = counts->records;
-	self->bpf_stats_ns = counts->bpf_stats_ns;
-	self->ring_size_bytes = counts->ring_size_bytes;
-	self->ring_used_bytes = counts->ring_used_bytes;
-	self->start_realtime_ns = agent->start_realtime_ns;
-}
-
-static void fill_names(struct agent *agent, struct snapshot *snap)
-{
-	snap->pods = names_get(agent->names, NULL);
-	snap->node = agent->options.names.node;
-	snap->pods_nameless = owners_nameless(agent->owners);
-	names_status(agent->names, snap->names);
-	snap->names_ns = clock_ns(CLOCK_MONOTONIC);
-}
-
-static void set_losses(struct agent *agent, const struct kernel_counts *counts)
-{
-	struct memory_counts memory = {0};
-
-	if (agent->memory.sampler)
-		memory_sampler_count(agent->memory.sampler, &memory);
-	usage_set_losses(agent->usage, &(struct usage_losses){
-					       .records = counts->malformed,
-					       .stalls = counts->stalls_lost,
-					       .memory_malformed = memory.malformed,
-					       .memory_dropped = memory.dropped,
-				       });
-}
-
-static int publish(struct agent *agent)
-{
-	struct snapshot *snap = snapshot_new();
-	struct kernel_counts counts;
-	int err;
-
-	if (!snap)
-		return -ENOMEM;
-	kernel_count(agent->kernel, &counts);
-	set_losses(agent, &counts);
-	snap->seq = agent->drains;
-	snap->realtime_ns = clock_ns(CLOCK_REALTIME);
-	snap->cpus_online = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
-	fill_self(agent, snap, &counts);
-	fill_names(agent, snap);
-	err = usage_fill(agent->usage, snap);
-	if (!err)
-		err = fill_programs(agent, snap);
-	if (!err)
-		err = fill_features(agent, snap);
-	if (err) {
-		snapshot_put(snap);
-		return err;
-	}
-	snapshot_publish(agent->board, snap);
-	return 0;
-}
+/* How often, in drains, it is looked which cgroups still exist, when events of it may be lost. */
+#define SWEEP_PERIOD 60
 
 static void forget_cgroup(void *context, uint64_t cgroup)
 {
@@ -296,15 +100,7 @@ static void learn_names(struct agent *agent)
 
 static void drain(struct agent *agent)
 {
-	const struct record_sink sink = {
-		.context = agent,
-		.usage = take_usage,
-		.cpu = take_cpu,
-		.cgroup = take_cgroup,
-		.oom = take_oom,
-		.stall = take_stall,
-		.exited = take_exited,
-	};
+	const struct record_sink sink = agent_sink(agent);
 	uint64_t begun = clock_ns(CLOCK_MONOTONIC);
 	int err;
 
@@ -316,7 +112,7 @@ static void drain(struct agent *agent)
 	agent_memory_sample(&agent->memory);
 	sweep(agent);
 	if (!err)
-		err = publish(agent);
+		err = agent_publish(agent);
 	if (err && agent->drains == 1)
 		log_error(
 			"cannot flush the accounts: %s; this kernel may not run a BPF program on a "
@@ -369,6 +165,40 @@ static int start_http(struct agent *agent)
 	return err;
 }
 
+static const char *early_socket;
+
+/* Nothing of ours outlives the process but the socket's name. */
+static void end_early(int signal_number)
+{
+	(void)signal_number;
+	if (early_socket)
+		unlink(early_socket);
+	_exit(CMD_OK);
+}
+
+/*
+ * The verifier may take seconds for all programs, and whoever wants the agent to end is not to wait
+ * for it: meanwhile a signal ends the process there and then. This thread only; the others leave
+ * signals to the signalfd.
+ */
+static int open_kernel(struct agent *agent, const struct kernel_options *options)
+{
+	struct sigaction end = {.sa_handler = end_early};
+	sigset_t set;
+	int err;
+
+	early_socket = agent->options.socket[0] ? agent->options.socket : NULL;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGTERM, &end, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	err = kernel_open(options, &agent->kernel);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return err;
+}
+
 static int start_kernel(struct agent *agent)
 {
 	struct kernel_options options = {
@@ -379,7 +209,7 @@ static int start_kernel(struct agent *agent)
 	};
 	const struct kernel_feature *features;
 	size_t nr;
-	int err = kernel_open(&options, &agent->kernel);
+	int err = open_kernel(agent, &options);
 
 	if (err) {
 		log_error("%s", agent->kernel ? kernel_failure(agent->kernel) : strerror(-err));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the agent is told on its command line. */
+/* The agent: what it is told on its command line, what it holds, and its parts. */
 #ifndef MLPROF_CMD_AGENT_H
 #define MLPROF_CMD_AGENT_H
 
@@ -8,7 +8,13 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "cmd/agent_memory.h"
+#include "expose/http.h"
+#include "kernel/kernel.h"
+#include "owner/hierarchy.h"
 #include "owner/names.h"
+#include "owner/owners.h"
+#include "usage/usage.h"
 
 /* When the kernel measures what the programs cost, which itself costs each run two clock reads. */
 enum stats_mode {
@@ -38,5 +44,30 @@ struct agent_options {
  * help on stdout.
  */
 int agent_options_read(struct agent_options *options, int argc, char **argv);
+
+struct agent {
+	struct agent_options options;
+	struct hierarchy hierarchy;
+	struct owners *owners;
+	struct usage *usage;
+	struct agent_memory memory;
+	struct names *names;
+	uint64_t names_ns; /* when the answer came that was learnt last */
+	struct kernel *kernel;
+	struct snapshot_board *board;
+	struct http *http;
+	uint64_t start_realtime_ns;
+	uint64_t drains, drain_ns;
+	uint64_t swept_at_losses; /* events that had been lost at the last sweep */
+	bool removals_unknown;	  /* the kernel does not tell which cgroups are gone */
+	int last_error;		  /* of a drain; told once, not at every tick */
+	bool usage_error;	  /* start() failed because of what it was asked for */
+};
+
+/* agent_records.c: who takes the records of a drain. */
+struct record_sink agent_sink(struct agent *agent);
+
+/* agent_publish.c: makes a snapshot of all that is known and publishes it. 0 or -ENOMEM. */
+int agent_publish(struct agent *agent);
 
 #endif
