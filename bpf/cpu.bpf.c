@@ -382,8 +382,10 @@ static __always_inline void note_move(struct task_struct *task, struct css_set *
 {
 	struct account *a = account_of_moving(task);
 
-	if (a)
-		move_note(a, task->pid, task->se.sum_exec_runtime, account_cgroup(task, to));
+	if (!a)
+		return;
+	a->move_began = bpf_ktime_get_ns();
+	move_note(a, task->pid, task->se.sum_exec_runtime, account_cgroup(task, to));
 }
 
 /*
@@ -408,7 +410,8 @@ int BPF_PROG(on_moved, struct task_struct *task, struct css_set *to)
 	struct account *a = account_of_moving(task);
 
 	if (a)
-		move_amend(a, task->pid, task->se.sum_exec_runtime, account_cgroup(task, to));
+		move_amend(a, task->pid, task->se.sum_exec_runtime, account_cgroup(task, to),
+			   charged_before_move(a, task->se.exec_start, bpf_ktime_get_ns()));
 	return 0;
 }
 

@@ -23,14 +23,29 @@ static __always_inline void move_note(struct account *a, u32 pid, u64 exec, u64 
 }
 
 /*
- * How much the task had run is known better now than when its move was noted. The CPU may have
- * looked at that note too early, at a switch to the task that came before the kernel made the move;
- * then this is a new one. One too many does no harm: it cuts within the same cgroup.
+ * Whether what was charged while the kernel made a move came before it. The mover needs the
+ * runqueue for it: either a tick had that, and the move came when the tick was through; or the tick
+ * waited, and came when the move was through. So the charge lies close to the begin, or to now.
  */
-static __always_inline void move_amend(struct account *a, u32 pid, u64 exec, u64 cgroup)
+static __always_inline bool charged_before_move(struct account *a, u64 exec_start, u64 now)
+{
+	u64 charged = exec_start + a->mono_ahead;
+
+	return (s64)(charged - a->move_began) < (s64)(now - charged);
+}
+
+/*
+ * The kernel has made the move, and the task may have run more than when it was noted. The CPU may
+ * have looked at the note too early, at a switch to the task that came before the move; then this
+ * is a new one. One too many does no harm: it cuts within the same cgroup.
+ */
+static __always_inline void move_amend(struct account *a, u32 pid, u64 exec, u64 cgroup,
+				       bool before)
 {
 	struct move *move = &a->moves[(a->moves_noted - 1) & (MOVES_KEPT - 1)];
 
+	if (move->pid == pid && move->cgroup == cgroup && !before)
+		exec = move->exec;
 	if (a->moves_noted != a->moves_settled && move->pid == pid)
 		move->exec = exec;
 	else

@@ -202,14 +202,14 @@ static void a_note_is_amended_or_made_anew(void **state)
 	(void)state;
 	begin_slice();
 	move_note(account, 77, 600, 20);
-	move_amend(account, 77, 640, 20);
+	move_amend(account, 77, 640, 20, true);
 	account_settle(0, 77, 1000, 20);
 	assert_int_equal(account->exec, 640);
 	assert_int_equal(charged(10), 140);
 	/* One too many. */
 	account_charge(account, 0, 20, 360);
 	account->exec = 1000;
-	move_amend(account, 77, 640, 20);
+	move_amend(account, 77, 640, 20, true);
 	account_settle(0, 77, 1100, 20);
 	assert_int_equal(charged(20), 0);
 	assert_int_equal(account->exec, 640);
@@ -221,10 +221,25 @@ static void a_note_is_amended_or_made_anew(void **state)
 	/* Looked at too early, by the slice of another task. */
 	move_note(account, 77, 700, 30);
 	account_settle(0, 78, 1000, 20);
-	move_amend(account, 77, 710, 30);
+	move_amend(account, 77, 710, 30, true);
 	account_settle(0, 77, 1000, 30);
 	assert_int_equal(charged(20), 70);
 	assert_int_equal(account->moves_unknown, 0);
+}
+
+static void a_charge_is_before_a_move_or_after_it(void **state)
+{
+	(void)state;
+	begin_slice();
+	account->mono_ahead = 5000;
+	account->move_began = 10000;
+	assert_true(charged_before_move(account, 4990, 10050));
+	assert_true(charged_before_move(account, 5010, 10050));
+	assert_false(charged_before_move(account, 5040, 10050));
+	move_note(account, 77, 600, 20);
+	move_amend(account, 77, 640, 20, false);
+	account_settle(0, 77, 1000, 20);
+	assert_int_equal(account->exec, 600);
 }
 
 static void a_move_at_an_unknown_time_is_counted(void **state)
@@ -380,6 +395,7 @@ int main(void)
 		TEST(a_slice_is_cut_at_each_move),
 		TEST(a_move_is_settled_once),
 		TEST(a_note_is_amended_or_made_anew),
+		TEST(a_charge_is_before_a_move_or_after_it),
 		TEST(a_move_of_another_task_is_not_its_business),
 		TEST(a_move_at_an_unknown_time_is_counted),
 		TEST(what_a_flush_gave_too_early_is_given_back),
