@@ -19,7 +19,7 @@ LDLIBS    = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf
 BPF_OBJS   := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
-SKELETON   := $(BUILD)/mlprof.skel.h
+SKELETON   := $(BUILD)/mlprof.skel.h $(BUILD)/memory.skel.h
 
 SRCS  := $(wildcard user/*/*.c)
 PROTO := $(patsubst user/%.proto,$(BUILD)/%.pb-c.c,$(wildcard user/*/*.proto))
@@ -48,11 +48,16 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/mlprof.bpf.o: $(BPF_OBJS)
+# memory.bpf.c is an object of its own: functions of the kernel that it may call and that are not
+# there have libbpf look into every module, which takes CAP_SYS_ADMIN, and without fails all.
+$(BUILD)/mlprof.bpf.o: $(filter-out %/memory.bpf.o,$(BPF_OBJS))
 	$(call say,LINK,$@)$(BPFTOOL) gen object $@ $^
 
-$(SKELETON): $(BUILD)/mlprof.bpf.o
-	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name mlprof_bpf > $@
+$(BUILD)/memory.bpf.o: $(BUILD)/bpf/memory.bpf.o
+	$(call say,LINK,$@)$(BPFTOOL) gen object $@ $^
+
+$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 # Only what names the version is built again when it changes.
 VERSION_H := $(BUILD)/version.h

@@ -60,7 +60,7 @@ struct account {
 	u32 events_lost;
 	u32 moves_noted;   /* ever, by movers; the last MOVES_KEPT are in `moves` */
 	u32 moves_settled; /* of these, what this CPU has looked at */
-	u64 move_began; /* CLOCK_MONOTONIC just before the last of them was noted */
+	u64 move_began;	   /* CLOCK_MONOTONIC just before the last of them was noted */
 	struct move moves[MOVES_KEPT];
 
 	u16 dirty[MLPROF_SLOTS_MAX]; /* which slots are not empty, in the order of their claiming */

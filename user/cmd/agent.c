@@ -34,6 +34,15 @@
 /* How often, in drains, it is looked which cgroups still exist, when events of it may be lost. */
 #define SWEEP_PERIOD 60
 
+static int learn_cgroup(void *context, uint64_t cgroup, const char *path)
+{
+	struct agent *agent = context;
+
+	owners_made(agent->owners, cgroup, path);
+	agent_memory_made(&agent->memory, cgroup, path);
+	return 0;
+}
+
 static void forget_cgroup(void *context, uint64_t cgroup)
 {
 	struct agent *agent = context;
@@ -42,7 +51,7 @@ static void forget_cgroup(void *context, uint64_t cgroup)
 	kernel_forget_cgroup(agent->kernel, cgroup);
 }
 
-/* Once in a while, and only if an event may have been missed, finds cgroups that are gone. */
+/* Once in a while, and only if an event may have been missed, finds cgroups that came or went. */
 static void sweep(struct agent *agent)
 {
 	uint64_t lost = usage_events_lost(agent->usage);
@@ -51,6 +60,9 @@ static void sweep(struct agent *agent)
 		return;
 	if (lost == agent->swept_at_losses && !agent->removals_unknown)
 		return;
+	/* A cgroup that is found again is no news; if the walk fails, the next one may not. */
+	if (lost != agent->swept_at_losses)
+		hierarchy_walk(&agent->hierarchy, learn_cgroup, agent);
 	agent->swept_at_losses = lost;
 	owners_sweep(agent->owners, clock_ns(CLOCK_MONOTONIC), forget_cgroup, agent);
 }
@@ -222,15 +234,6 @@ static int start_kernel(struct agent *agent)
 		log_warn("going on without %s: %s", features[i].name, features[i].reason);
 		agent->removals_unknown |= !strcmp(features[i].name, "cgroup_removed");
 	}
-	return 0;
-}
-
-static int learn_cgroup(void *context, uint64_t cgroup, const char *path)
-{
-	struct agent *agent = context;
-
-	owners_made(agent->owners, cgroup, path);
-	agent_memory_made(&agent->memory, cgroup, path);
 	return 0;
 }
 

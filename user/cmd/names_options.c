@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Reading the options about names, and what holds when they are not given. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,28 @@ static bool read_url(const char *text, const char **url)
 	return !text[0] || (!strncmp(text, "https://", 8) && text[8]);
 }
 
+/* Two labels of pods that would be one label of a metric: such a scrape nobody reads. */
+static bool same_label(const char *a, const char *b)
+{
+	size_t i = 0;
+
+	for (; a[i] && a[i] != ',' && b[i] && b[i] != ','; i++)
+		if (a[i] != b[i] && (isalnum((unsigned char)a[i]) || isalnum((unsigned char)b[i])))
+			return false;
+	return (!a[i] || a[i] == ',') && (!b[i] || b[i] == ',');
+}
+
+/* A label's name has 63 characters at most, and a prefix of 253. */
+static bool read_labels(const char *text, const char **labels)
+{
+	*labels = text;
+	for (const char *a = text; *a; a += strcspn(a, ",") + (a[strcspn(a, ",")] == ','))
+		for (const char *b = text; b < a; b += strcspn(b, ",") + 1)
+			if (same_label(a, b))
+				return false;
+	return true;
+}
+
 bool names_option_read(struct names_options *names, int id, const char *text)
 {
 	switch (id) {
@@ -79,12 +102,13 @@ bool names_option_read(struct names_options *names, int id, const char *text)
 		names->pod_resources = text;
 		return true;
 	default:
-		names->labels = text;
-		return true;
+		return read_labels(text, &names->labels);
 	}
 }
 
 const char *names_option_takes(int id)
 {
+	if (id == NAMES_OPT_POD_LABELS)
+		return "names that differ, also with _ for what is no letter or digit";
 	return id == NAMES_OPT_KUBELET || id == NAMES_OPT_API_SERVER ? "https://HOST:PORT" : "text";
 }

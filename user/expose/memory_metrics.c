@@ -82,7 +82,7 @@ static void pressure(struct writer *w, const struct family *family)
 	for (size_t i = 0; i < MLPROF_PRESSURES; i++) {
 		put_rows(w, MEMORY_ROW_PRESSURE(i),
 			 offsetof(struct memory_row, some_ns) + i * sizeof(uint64_t), tails[i][0]);
-		put_rows(w, MEMORY_ROW_PRESSURE(i),
+		put_rows(w, MEMORY_ROW_PRESSURE(i) | MEMORY_ROW_PRESSURE_FULL(i),
 			 offsetof(struct memory_row, full_ns) + i * sizeof(uint64_t), tails[i][1]);
 	}
 }

@@ -41,7 +41,7 @@ static int sort_pods(struct writer *w)
 /* label_NAME, with what no label's name may have made to _. */
 static void put_pod_label(struct writer *w, const struct pod_label *label)
 {
-	char name[128];
+	char name[512];
 	int bytes = snprintf(name, sizeof(name), "label_%s", label->name);
 
 	for (int i = 0; i < bytes && (size_t)i < sizeof(name) - 1; i++)

@@ -32,11 +32,37 @@ const char *memcg_missing(struct memcg_plan *plan, bool cgroup_v1)
 	return NULL;
 }
 
+void cgroup_iter_load(struct kernel *kernel, bool cgroup_v1)
+{
+	struct kernel_feature *feature = &kernel->features[FEATURE_MEMORY_ITERATOR];
+	const struct memcg_plan *plan = &kernel->memcg;
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = "/sys/kernel/btf/vmlinux");
+
+	if (!feature->up)
+		return;
+	kernel->memory = memory_bpf__open_opts(&opts);
+	if (!kernel->memory) {
+		feature_down(feature, strerror(errno));
+		return;
+	}
+	kernel->memory->rodata->cgroup_v1 = cgroup_v1;
+	kernel->memory->rodata->page_bytes = (__u64)sysconf(_SC_PAGESIZE);
+	kernel->memory->rodata->memcg_by_kfunc = plan->by_kfunc;
+	kernel->memory->rodata->flush_by_css = plan->flush_by_css;
+	kernel->memory->rodata->memcg_items_table = plan->items_table;
+	kernel->memory->rodata->memcg_events_table = plan->events_table;
+	if (!memory_bpf__load(kernel->memory))
+		return;
+	feature_down(feature, "the kernel does not let us load it; with CAP_SYS_ADMIN it may");
+	memory_bpf__destroy(kernel->memory);
+	kernel->memory = NULL;
+}
+
 static size_t table_bytes(const struct kernel *kernel)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t bytes = sizeof(struct mlprof_memory) *
-		       bpf_map__max_entries(kernel->bpf->maps.memory_samples);
+		       bpf_map__max_entries(kernel->memory->maps.memory_samples);
 
 	return (bytes + page - 1) / page * page;
 }
@@ -60,10 +86,10 @@ int kernel_memory_open(struct kernel *kernel, int root_fd)
 	if (kernel->samples)
 		return 0;
 	table = mmap(NULL, table_bytes(kernel), PROT_READ, MAP_SHARED,
-		     bpf_map__fd(kernel->bpf->maps.memory_samples), 0);
+		     bpf_map__fd(kernel->memory->maps.memory_samples), 0);
 	if (table == MAP_FAILED)
 		return open_failed(kernel, -errno);
-	link = bpf_program__attach_iter(kernel->bpf->progs.sample_cgroups, &opts);
+	link = bpf_program__attach_iter(kernel->memory->progs.sample_cgroups, &opts);
 	if (!link) {
 		int err = -errno;
 
@@ -80,6 +106,8 @@ void cgroup_iter_close(struct kernel *kernel)
 	if (kernel->samples)
 		munmap((void *)kernel->samples, table_bytes(kernel));
 	kernel->samples = NULL;
+	memory_bpf__destroy(kernel->memory);
+	kernel->memory = NULL;
 }
 
 /* One walk; nothing comes through the file, whose reading is what makes the kernel walk. */
@@ -103,16 +131,16 @@ int kernel_memory_sample(struct kernel *kernel,
 			 void (*visit)(void *context, const struct mlprof_memory *sample),
 			 void *context)
 {
-	__u32 room = bpf_map__max_entries(kernel->bpf->maps.memory_samples), told = 0, met;
+	__u32 room = bpf_map__max_entries(kernel->memory->maps.memory_samples), told = 0, met;
 	int err;
 
 	if (!kernel->samples)
 		return -ENOTSUP;
 	for (int walks = 0; walks < WALKS_MAX; walks++) {
-		kernel->bpf->bss->memory_met = 0;
-		kernel->bpf->bss->memory_told = told;
+		kernel->memory->bss->memory_met = 0;
+		kernel->memory->bss->memory_told = told;
 		err = walk(kernel);
-		met = kernel->bpf->bss->memory_met;
+		met = kernel->memory->bss->memory_met;
 		if (err || met <= told)
 			return err;
 		for (__u32 i = 0; i < met - told && i < room; i++)

@@ -120,6 +120,7 @@ int kernel_drain(struct kernel *kernel, const struct record_sink *sink)
 		err = flush_all(kernel);
 	for (int turns = 0; kernel->overflow_pending && turns < OVERFLOW_TURNS_MAX && !err; turns++)
 		err = drain_overflow(kernel);
+	rings_tell_removed(kernel);
 	if (!err)
 		err = stalls_take(kernel);
 	return err;

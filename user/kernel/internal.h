@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 
 #include "kernel/kernel.h"
+#include "memory.skel.h"
 #include "mlprof.skel.h"
 
 enum feature_id {
@@ -76,10 +77,13 @@ struct kernel {
 	char failure[512];
 	struct kernel_feature features[NR_PROGRAMS];
 	struct bpf_link *links[NR_PROGRAMS];
+	struct memory_bpf *memory;	     /* NULL: the iterator is not loaded */
 	const struct mlprof_memory *samples; /* the iterator's table, mapped; NULL: not open */
 
-	const struct record_sink *sink; /* during a drain */
-	bool overflow_pending;		/* a slot went to the overflow map in use */
+	const struct record_sink *sink;	      /* during a drain */
+	struct mlprof_record_cgroup *removed; /* in this drain; without their paths */
+	size_t nr_removed, removed_capacity;
+	bool overflow_pending; /* a slot went to the overflow map in use */
 	struct kernel_counts counts;
 	uint64_t waiting_bytes;	    /* read from the rings so far in this drain */
 	uint64_t stats_on_since_ns; /* CLOCK_MONOTONIC; 0: off */
@@ -90,6 +94,12 @@ struct kernel {
 int rings_open(struct kernel *kernel);
 void rings_close(struct kernel *kernel);
 int rings_consume(struct kernel *kernel, unsigned int cpu);
+
+/* Tells which cgroups were removed, of those that rings_consume() read. */
+void rings_tell_removed(struct kernel *kernel);
+
+/* cgroup_iter.c: loads the iterator if the feature is up, which is down if it fails. */
+void cgroup_iter_load(struct kernel *kernel, bool cgroup_v1);
 
 /* cgroup_iter.c: why memory cannot be sampled by the iterator, or NULL and how it can. */
 const char *memcg_missing(struct memcg_plan *plan, bool cgroup_v1);

@@ -79,11 +79,6 @@ static void configure(struct kernel *kernel, const struct kernel_options *option
 	bpf->rodata->account_mask = slots - 1;
 	bpf->rodata->cgroup_v1 = options->cgroup_v1;
 	bpf->rodata->cgroup_hierarchy = options->hierarchy_id;
-	bpf->rodata->page_bytes = (__u64)sysconf(_SC_PAGESIZE);
-	bpf->rodata->memcg_by_kfunc = kernel->memcg.by_kfunc;
-	bpf->rodata->flush_by_css = kernel->memcg.flush_by_css;
-	bpf->rodata->memcg_items_table = kernel->memcg.items_table;
-	bpf->rodata->memcg_events_table = kernel->memcg.events_table;
 	bpf_map__set_value_size(bpf->maps.accounts, base + slots * sizeof(struct mlprof_usage));
 	bpf_map__set_max_entries(bpf->maps.accounts, kernel->nr_cpus);
 	bpf_map__set_max_entries(bpf->maps.rings, kernel->nr_cpus);
@@ -143,9 +138,15 @@ static void feature_rejected(struct kernel_feature *feature, char *log)
 	feature->up = false;
 }
 
+/*
+ * Types that this kernel does not have are looked for in all of its modules too, which takes
+ * CAP_SYS_ADMIN and fails everything without, unless the BTF is said to be somebody's choice.
+ */
 static int open_object(struct kernel *kernel, const struct kernel_options *options, char *logs)
 {
-	kernel->bpf = mlprof_bpf__open();
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = "/sys/kernel/btf/vmlinux");
+
+	kernel->bpf = mlprof_bpf__open_opts(&opts);
 	if (!kernel->bpf)
 		return -errno;
 	configure(kernel, options);
@@ -153,7 +154,8 @@ static int open_object(struct kernel *kernel, const struct kernel_options *optio
 		char *log = logs + i * VERIFIER_LOG_BYTES;
 
 		log[0] = 0;
-		if (program_plans[i].hook_kind == HOOK_NOWHERE)
+		if (program_plans[i].hook_kind == HOOK_NOWHERE ||
+		    program_plans[i].hook_kind == HOOK_ITERATOR)
 			continue;
 		bpf_program__set_log_buf(program_of(kernel, i), log, VERIFIER_LOG_BYTES);
 		bpf_program__set_autoload(program_of(kernel, i), kernel->features[i].up);
@@ -341,6 +343,8 @@ static int start(struct kernel *kernel, const struct kernel_options *options)
 	if (!err)
 		err = load_object(kernel, options);
 	if (!err)
+		cgroup_iter_load(kernel, options->cgroup_v1);
+	if (!err)
 		err = rings_open(kernel);
 	if (err)
 		return err;
@@ -381,6 +385,7 @@ void kernel_close(struct kernel *kernel)
 		bpf_link__destroy(kernel->links[i]);
 	rings_close(kernel);
 	mlprof_bpf__destroy(kernel->bpf);
+	free(kernel->removed);
 	free(kernel);
 }
 

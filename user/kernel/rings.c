@@ -25,6 +25,27 @@ static int take_cpu(struct kernel *kernel, const struct mlprof_record_cpu *recor
 	return 0;
 }
 
+/*
+ * The removal of a cgroup may be in a ring that is read before the one with its making: it is told
+ * when all rings have been read. False when memory is out.
+ */
+static bool keep_removed(struct kernel *kernel, const struct mlprof_record_cgroup *record)
+{
+	size_t capacity = kernel->removed_capacity ? kernel->removed_capacity * 2 : 64;
+	struct mlprof_record_cgroup *grown;
+
+	if (kernel->nr_removed == kernel->removed_capacity) {
+		grown = reallocarray(kernel->removed, capacity, sizeof(*grown));
+		if (!grown)
+			return false;
+		kernel->removed = grown;
+		kernel->removed_capacity = capacity;
+	}
+	kernel->removed[kernel->nr_removed] = *record;
+	kernel->removed[kernel->nr_removed++].path_bytes = 0;
+	return true;
+}
+
 static int take_cgroup(struct kernel *kernel, const struct mlprof_record_cgroup *record,
 		       size_t bytes)
 {
@@ -32,10 +53,19 @@ static int take_cgroup(struct kernel *kernel, const struct mlprof_record_cgroup 
 		return -EBADMSG;
 	if (record->path_bytes && record->path[record->path_bytes - 1])
 		return -EBADMSG;
-	if (record->op == MLPROF_CGROUP_REMOVED)
-		stalls_take_gone(kernel, record->cgroup);
+	if (record->op == MLPROF_CGROUP_REMOVED && keep_removed(kernel, record))
+		return 0;
 	kernel->sink->cgroup(kernel->sink->context, record);
 	return 0;
+}
+
+void rings_tell_removed(struct kernel *kernel)
+{
+	for (size_t i = 0; i < kernel->nr_removed; i++) {
+		stalls_take_gone(kernel, kernel->removed[i].cgroup);
+		kernel->sink->cgroup(kernel->sink->context, &kernel->removed[i]);
+	}
+	kernel->nr_removed = 0;
 }
 
 static int take_oom(struct kernel *kernel, const struct mlprof_record_oom *record, size_t bytes)

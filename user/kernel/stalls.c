@@ -6,6 +6,7 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <unistd.h>
 #include <string.h>
 
 #include "kernel/internal.h"
@@ -62,7 +63,7 @@ void stalls_take_gone(struct kernel *kernel, uint64_t cgroup)
 	if (!bpf_map_lookup_elem(exits, &cgroup, &pages)) {
 		if (kernel->sink->exited)
 			kernel->sink->exited(kernel->sink->context, cgroup,
-					     pages * kernel->bpf->rodata->page_bytes);
+					     pages * (uint64_t)sysconf(_SC_PAGESIZE));
 		bpf_map_delete_elem(exits, &cgroup);
 	}
 }

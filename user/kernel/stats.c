@@ -50,6 +50,8 @@ static uint64_t maps_bytes(struct kernel *kernel)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, kernel->bpf->obj) bytes += map_fd_bytes(bpf_map__fd(map));
+	if (kernel->memory)
+		bytes += map_fd_bytes(bpf_map__fd(kernel->memory->maps.memory_samples));
 	for (unsigned int cpu = 0; cpu < kernel->nr_cpus; cpu++)
 		bytes += map_fd_bytes(kernel->ring_fds[cpu]);
 	return bytes;
@@ -65,12 +67,12 @@ void kernel_count(struct kernel *kernel, struct kernel_counts *counts)
 		counts->bpf_stats_ns += clock_ns(CLOCK_MONOTONIC) - kernel->stats_on_since_ns;
 }
 
-size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_t max)
+static size_t programs_of(const struct bpf_object *object, struct kernel_program *rows, size_t max)
 {
 	struct bpf_program *program;
 	size_t nr = 0;
 
-	bpf_object__for_each_program(program, kernel->bpf->obj)
+	bpf_object__for_each_program(program, object)
 	{
 		struct bpf_prog_info info = {0};
 		__u32 bytes = sizeof(info);
@@ -84,5 +86,14 @@ size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_
 		rows[nr].runs = info.run_cnt;
 		nr++;
 	}
+	return nr;
+}
+
+size_t kernel_programs(struct kernel *kernel, struct kernel_program *rows, size_t max)
+{
+	size_t nr = programs_of(kernel->bpf->obj, rows, max);
+
+	if (kernel->memory)
+		nr += programs_of(kernel->memory->obj, rows + nr, max - nr);
 	return nr;
 }

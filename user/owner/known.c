@@ -7,7 +7,8 @@
 #include "base/idmap.h"
 #include "owner/known.h"
 
-/* A pod whose containers start again and again has more ids than this: the oldest go. */
+/* A pod whose containers start again and again has more ids than this: the oldest go, but none of
+ * the last list. */
 #define CONTAINERS_MAX 64
 
 struct container {
@@ -26,6 +27,7 @@ struct known {
 	struct entry *entries;
 	size_t nr, max;
 	struct idmap by_uid; /* hash of the UID to the entry */
+	uint64_t learnt_ns;  /* when the last list came */
 };
 
 static uint64_t hash_of(const char *uid)
@@ -118,13 +120,13 @@ static void drop_oldest(struct entry *entry)
 		entry->nr_containers * sizeof(*entry->containers));
 }
 
-static void add_container(struct entry *entry, const char *id, const char *name)
+static void add_container(struct entry *entry, const char *id, const char *name, size_t most)
 {
 	struct container container, *grown;
 
 	if (!id[0] || name_of(entry, id))
 		return;
-	if (entry->nr_containers == CONTAINERS_MAX)
+	if (entry->nr_containers >= most)
 		drop_oldest(entry);
 	grown = reallocarray(entry->containers, entry->nr_containers + 1, sizeof(*grown));
 	if (!grown)
@@ -139,6 +141,8 @@ static void add_container(struct entry *entry, const char *id, const char *name)
 
 static void learn_pod(struct known *known, const struct pod *pod, uint64_t now_ns)
 {
+	size_t most =
+		2 * pod->nr_containers > CONTAINERS_MAX ? 2 * pod->nr_containers : CONTAINERS_MAX;
 	struct entry *entry = find(known, pod->cgroup_uid);
 
 	if (!entry)
@@ -151,13 +155,14 @@ static void learn_pod(struct known *known, const struct pod *pod, uint64_t now_n
 		const struct pod_container *container = &pod->containers[i];
 
 		entry->pod.complete &= container->id[0] != 0;
-		add_container(entry, container->previous_id, container->name);
-		add_container(entry, container->id, container->name);
+		add_container(entry, container->previous_id, container->name, most);
+		add_container(entry, container->id, container->name, most);
 	}
 }
 
 void known_learn(struct known *known, const struct pods *pods, uint64_t now_ns)
 {
+	known->learnt_ns = now_ns;
 	for (size_t i = 0; i < pods->nr; i++)
 		learn_pod(known, &pods->pod[i], now_ns);
 }
@@ -177,10 +182,10 @@ static void drop(struct known *known, size_t at)
 	free_entry(&gone);
 }
 
-void known_expire(struct known *known, uint64_t now_ns, uint64_t keep_ns)
+void known_expire(struct known *known, uint64_t keep_ns)
 {
 	for (size_t i = known->nr; i-- > 0;)
-		if (now_ns - known->entries[i].seen_ns > keep_ns)
+		if (known->learnt_ns - known->entries[i].seen_ns > keep_ns)
 			drop(known, i);
 }
 

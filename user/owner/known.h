@@ -27,8 +27,11 @@ void known_free(struct known *known);
 /* Learns from a list as of `now_ns`; what is known already and not in it stays. */
 void known_learn(struct known *known, const struct pods *pods, uint64_t now_ns);
 
-/* Forgets pods that have been in no list for longer than `keep_ns`. */
-void known_expire(struct known *known, uint64_t now_ns, uint64_t keep_ns);
+/*
+ * Forgets pods that have been in no list for longer than `keep_ns` before the last one: while
+ * nobody answers, nothing is forgotten.
+ */
+void known_expire(struct known *known, uint64_t keep_ns);
 
 /* NULL if not known. What they return lives until the next known_learn() or known_expire(). */
 const struct known_pod *known_pod(const struct known *known, const char *uid);

@@ -24,6 +24,9 @@ enum {
  */
 #define SANDBOX_AFTER_NS 30000000000ull
 
+/* Dead cgroups that are remembered; more than so many, and the oldest go before their time. */
+#define MOST_DEAD 65536
+
 /* Lists after which no more is expected of the next one: whoever waits need not hurry. */
 #define LISTS_HOPED 5
 
@@ -325,7 +328,7 @@ void owners_made(struct owners *owners, uint64_t cgroup, const char *path)
 		return;
 	owners->entries[number].cgroups++;
 	/* Without memory its own is not known. */
-	if (who.is_top && number >= NR_OTHERS)
+	if (who.is_top && (number >= NR_OTHERS || !who.container[0]))
 		idmap_put(&owners->tops, cgroup, 0);
 }
 
@@ -384,6 +387,10 @@ static void move_cgroups(struct owners *owners)
 
 		if (!cell->used || to == cell->value)
 			continue;
+		/* A sandbox lies below its pod's cgroup, which is its owner's by now. */
+		if (!owners->entries[to].owner.container[0] &&
+		    owners->entries[cell->value].owner.container[0])
+			idmap_remove(&owners->tops, cell->key);
 		owners->entries[to].cgroups++;
 		cell->value = to;
 	}
@@ -509,9 +516,10 @@ void owners_expire(struct owners *owners, uint64_t now_ns,
 {
 	uint64_t cgroup;
 
-	while (graveyard_take(&owners->dead, now_ns, owners->options.keep_ns, &cgroup))
+	while (graveyard_take(&owners->dead, now_ns,
+			      owners->dead.nr > MOST_DEAD ? 0 : owners->options.keep_ns, &cgroup))
 		forget_cgroup(owners, cgroup, gone, context);
-	known_expire(owners->known, now_ns, owners->options.keep_ns);
+	known_expire(owners->known, owners->options.keep_ns);
 }
 
 uint32_t owners_end(const struct owners *owners)

@@ -11,6 +11,11 @@
 #include "memory/memory.h"
 #include "usage/memory_usage.h"
 
+/* What a pod's cgroup counts includes what its containers count: a pod's own is not known. */
+#define NOT_OF_A_POD                                                                               \
+	(MEMORY_ROW_PEAK | MEMORY_ROW_FAULTS | MEMORY_ROW_OOM | MEMORY_ROW_PRESSURE(0) |           \
+	 MEMORY_ROW_PRESSURE(1) | MEMORY_ROW_PRESSURE(2))
+
 /* The counters of a sample in one array: faults, kills, throttled twice, and pressure. */
 enum {
 	COUNT_FAULTS,
@@ -26,7 +31,7 @@ enum {
 /* What is remembered of a cgroup. */
 struct seen {
 	uint64_t cgroup; /* 0: free */
-	bool sampled;
+	uint32_t pass;	 /* the last that it was sampled in; 0: never */
 	uint64_t last[NR_COUNTS];
 };
 
@@ -52,6 +57,7 @@ struct memory_usage {
 	size_t nr_seen;
 	uint32_t free_seen; /* where to look for a free one first */
 	struct idmap by_cgroup;
+	uint32_t pass;	 /* counts from 1 */
 	bool first_pass; /* what cgroups had counted before the agent came is not ours */
 };
 
@@ -155,8 +161,11 @@ static void count_sample(struct owner_memory *owner, struct seen *seen,
 		if (!(sample->known & MLPROF_MEMORY_PRESSURE_SOME(i)))
 			continue;
 		count(owner, seen, COUNT_SOME + i, sample->some_ns[i]);
-		count(owner, seen, COUNT_FULL + i, sample->full_ns[i]);
 		owner->known |= MEMORY_ROW_PRESSURE(i);
+		if (!(sample->known & MLPROF_MEMORY_PRESSURE_FULL(i)))
+			continue;
+		count(owner, seen, COUNT_FULL + i, sample->full_ns[i]);
+		owner->known |= MEMORY_ROW_PRESSURE_FULL(i);
 	}
 }
 
@@ -180,6 +189,8 @@ static void hold_sample(struct owner_memory *owner, const struct mlprof_memory *
 		if (sample->peak_bytes > owner->peak || owner->known & MEMORY_ROW_ESTIMATED)
 			owner->peak = sample->peak_bytes;
 		owner->known |= MEMORY_ROW_PEAK;
+	} else if (owner->known & MEMORY_ROW_ESTIMATED) {
+		owner->known &= ~MEMORY_ROW_PEAK;
 	}
 	owner->known &= ~MEMORY_ROW_ESTIMATED;
 	owner->in_pass = true;
@@ -187,6 +198,7 @@ static void hold_sample(struct owner_memory *owner, const struct mlprof_memory *
 
 void memory_usage_begin(struct memory_usage *memory)
 {
+	memory->pass++;
 	for (uint32_t i = 0; i < memory->nr_owners; i++) {
 		memory->by_owner[i].in_pass = false;
 		memory->by_owner[i].pass = (struct holding){0};
@@ -199,11 +211,12 @@ void memory_usage_sample(struct memory_usage *memory, const struct mlprof_memory
 	struct owner_memory *owner = number == OWNER_NONE ? NULL : of_owner(memory, number);
 	struct seen *seen = owner ? seen_of(memory, sample->cgroup) : NULL;
 
-	if (!seen)
+	/* A walk over very many cgroups may come to one twice. */
+	if (!seen || seen->pass == memory->pass)
 		return;
-	if (!seen->sampled && memory->first_pass)
+	if (!seen->pass && memory->first_pass)
 		begin_counting(seen, sample);
-	seen->sampled = true;
+	seen->pass = memory->pass;
 	hold_sample(owner, sample);
 	count_sample(owner, seen, sample);
 }
@@ -282,6 +295,23 @@ void memory_usage_removed(struct memory_usage *memory, uint64_t cgroup)
 		memory->free_seen = at;
 }
 
+/* Until the next sample tells, the one that stays holds what both held. */
+static void merge_holdings(struct owner_memory *to, const struct owner_memory *from)
+{
+	to->merged.twice_byte_ns += from->integral.twice_byte_ns + from->merged.twice_byte_ns;
+	to->now.working_set += from->now.working_set;
+	to->now.rss += from->now.rss;
+	to->now.cache += from->now.cache;
+	if (!from->integral.begun)
+		return;
+	if (!to->integral.begun) {
+		to->integral.bytes = 0;
+		to->integral.ns = from->integral.ns;
+		to->integral.begun = true;
+	}
+	to->integral.bytes += from->integral.bytes;
+}
+
 void memory_usage_merge(struct memory_usage *memory, uint32_t goes, uint32_t stays)
 {
 	struct owner_memory *to = goes < memory->nr_owners ? of_owner(memory, stays) : NULL, *from;
@@ -289,11 +319,13 @@ void memory_usage_merge(struct memory_usage *memory, uint32_t goes, uint32_t sta
 	if (!to)
 		return;
 	from = &memory->by_owner[goes];
-	to->known |= from->known;
+	merge_holdings(to, from);
+	to->known |= from->known & ~MEMORY_ROW_ESTIMATED;
+	if (from->known & MEMORY_ROW_ESTIMATED && !(to->known & MEMORY_ROW_HOLDS))
+		to->known |= MEMORY_ROW_ESTIMATED;
 	to->peak = from->peak > to->peak ? from->peak : to->peak;
 	for (int i = 0; i < NR_COUNTS; i++)
 		to->counts[i] += from->counts[i];
-	to->merged.twice_byte_ns += from->integral.twice_byte_ns + from->merged.twice_byte_ns;
 	memset(from, 0, sizeof(*from));
 }
 
@@ -313,6 +345,8 @@ void memory_usage_row(const struct memory_usage *memory, uint32_t number, struct
 		return;
 	owner = &memory->by_owner[number];
 	row->known = owner->known;
+	if (!owners_at(memory->owners, number)->container[0])
+		row->known &= ~NOT_OF_A_POD;
 	row->working_set_bytes = owner->now.working_set;
 	row->rss_bytes = owner->now.rss;
 	row->cache_bytes = owner->now.cache;

@@ -42,14 +42,15 @@ struct wait_hist {
 };
 
 /* Which members of a memory_row are known. */
-#define MEMORY_ROW_HOLDS	      (1u << 0) /* working_set_bytes, rss_bytes, cache_bytes, byte_seconds */
-#define MEMORY_ROW_PEAK		      (1u << 1)
-#define MEMORY_ROW_FAULTS	      (1u << 2)
-#define MEMORY_ROW_OOM		      (1u << 3)
-#define MEMORY_ROW_THROTTLED	      (1u << 4)
-#define MEMORY_ROW_STALL	      (1u << 5)
-#define MEMORY_ROW_ESTIMATED	      (1u << 6) /* it was never sampled: the peak is that of a process */
-#define MEMORY_ROW_PRESSURE(resource) (1u << (8 + (resource)))
+#define MEMORY_ROW_HOLDS		   (1u << 0) /* working_set_bytes, rss_bytes, cache_bytes, byte_seconds */
+#define MEMORY_ROW_PEAK			   (1u << 1)
+#define MEMORY_ROW_FAULTS		   (1u << 2)
+#define MEMORY_ROW_OOM			   (1u << 3)
+#define MEMORY_ROW_THROTTLED		   (1u << 4)
+#define MEMORY_ROW_STALL		   (1u << 5)
+#define MEMORY_ROW_ESTIMATED		   (1u << 6) /* it was never sampled: the peak is that of a process */
+#define MEMORY_ROW_PRESSURE(resource)	   (1u << (8 + (resource)))  /* some_ns */
+#define MEMORY_ROW_PRESSURE_FULL(resource) (1u << (16 + (resource))) /* full_ns */
 
 /* What a pod or a container holds, and what that has cost it since the agent first saw it. */
 struct memory_row {

@@ -138,10 +138,16 @@ static struct total *total_of(struct usage *usage, uint32_t owner)
 static struct namespace_total *namespace_of(struct usage *usage, const char *name)
 {
 	struct namespace_total *grown;
-	size_t at = 0;
+	size_t at = 0, end = usage->nr_namespaces;
 
-	while (at < usage->nr_namespaces && strcmp(usage->namespaces[at].name, name) < 0)
-		at++;
+	while (at < end) {
+		size_t middle = (at + end) / 2;
+
+		if (strcmp(usage->namespaces[middle].name, name) < 0)
+			at = middle + 1;
+		else
+			end = middle;
+	}
 	if (at < usage->nr_namespaces && !strcmp(usage->namespaces[at].name, name))
 		return &usage->namespaces[at];
 	grown = reallocarray(usage->namespaces, usage->nr_namespaces + 1, sizeof(*grown));
@@ -385,10 +391,16 @@ static int put_in_order(struct usage *usage)
 	return 0;
 }
 
-/* A row is shown once its owner has run or waited: cgroups that only hold others never do. */
+/* A row is shown once its owner has run, waited or held memory: cgroups of cgroups never do. */
 static bool has_used(const struct total *total)
 {
 	return total->cpu.sum || total->wait_ns || total->voluntary || total->preempted;
+}
+
+/* Byte-seconds stay when it holds nothing any more, and so does the row. */
+static bool has_held(const struct memory_row *row)
+{
+	return row->working_set_bytes || row->byte_seconds || row->byte_seconds_nano;
 }
 
 static int fill_row(struct usage_row *row, struct snapshot *snap, const struct owner *owner,
@@ -418,11 +430,14 @@ static int fill_rows(struct usage *usage, struct snapshot *snap)
 	for (size_t i = 0; i < usage->nr_order; i++) {
 		uint32_t number = usage->order[i];
 
-		if (number >= usage->nr_totals || !has_used(&usage->totals[number]))
-			continue;
+		struct total *total = total_of(usage, number);
+
+		if (!total)
+			return -ENOMEM;
 		memory_usage_row(usage->memory, number, &rows[nr].memory);
-		if (fill_row(&rows[nr++], snap, owners_at(usage->owners, number),
-			     &usage->totals[number]))
+		if (!has_used(total) && !has_held(&rows[nr].memory))
+			continue;
+		if (fill_row(&rows[nr++], snap, owners_at(usage->owners, number), total))
 			return -ENOMEM;
 	}
 	snap->rows = rows;
