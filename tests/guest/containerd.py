@@ -132,6 +132,11 @@ class Container(NamedTuple):
     cgroup: str  # its directory; processes may be below it
 
     @property
+    def names(self) -> "tuple[str, str, str]":
+        """As in the labels namespace, pod and container."""
+        return (self.pod.namespace, self.pod.name, self.name)
+
+    @property
     def usage(self) -> int:
         return g.Hierarchy().usage(self.cgroup)
 
@@ -289,6 +294,17 @@ class Node:
         pid = json.loads(status["info"]["info"])["pid"]
         return Container(pod, name, made, pid, self.container_cgroup(pod, made))
 
+    def listed(self) -> "list[dict]":
+        """The pods as containerd has them, for a stand-in kubelet: no sandbox is in any of them."""
+        pods = {
+            box["id"]: {**box["metadata"], "containers": []}
+            for box in self.call("ListPodSandbox").get("items", [])
+        }
+        for one in self.call("ListContainers").get("containers", []):
+            container = {"name": one["metadata"]["name"], "id": one["id"]}
+            pods[one["pod_sandbox_id"]]["containers"].append(container)
+        return list(pods.values())
+
     def state(self, container: Container) -> str:
         return self.call("ContainerStatus", container_id=container.id)["status"]["state"]
 
@@ -304,9 +320,11 @@ class Node:
         return int(status.get("exit_code", 0))
 
     def clear(self) -> None:
+        """With the pods' cgroups, which outlive the sandboxes until the kubelet takes them away."""
         for pod in self.pods:
             self.call("StopPodSandbox", pod_sandbox_id=pod.sandbox)
             self.call("RemovePodSandbox", pod_sandbox_id=pod.sandbox)
+            self.hierarchy.remove(self.hierarchy.root + pod.config["linux"]["cgroup_parent"])
         self.pods.clear()
 
     def end(self) -> None:

@@ -3,15 +3,16 @@
 """A stand-in for the servers that know the names of pods: the kubelet's /pods over TLS, the API
 server's /api/v1/pods with field selector and pages, and the kubelet's pod-resources socket.
 
-    fake_kubelet.py --state FILE [--cert FILE] [--token-file FILE] [--port N] [--socket PATH]
-                    [--log FILE] [--no-https]
+    fake_kubelet.py --state FILE [--cert FILE] [--token-file FILE] [--address IP] [--port N]
+                    [--socket PATH] [--log FILE] [--no-https]
 
   --state FILE       what to answer, read again for each request (below). Rewrite it with a rename,
                      or half a file may be read.
   --cert FILE        certificate and key in one PEM file; tests/fixtures/make_certs makes some
   --token-file FILE  who sends another bearer token than what is in there now gets 401; without
                      this option every token is good, and none too
-  --port N           on 127.0.0.1; 0, the default, for any that is free
+  --address IP       where to listen (127.0.0.1); the certificate must be for it
+  --port N           0, the default, for any that is free
   --socket PATH      serve pod-resources there too (gRPC; needs python3-grpcio)
   --log FILE         a line for each request as it is answered: "PATH STATUS" or "METHOD STATUS"
   --no-https         only the socket
@@ -237,7 +238,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 def serve_https(options, log):
     Handler.options, Handler.log = options, log
-    server = Server(("127.0.0.1", options.port), Handler)
+    server = Server((options.address, options.port), Handler)
     server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.context.load_cert_chain(options.cert)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -337,6 +338,7 @@ def read_options():
     parser.add_argument("--state", required=True)
     parser.add_argument("--cert")
     parser.add_argument("--token-file")
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--socket")
     parser.add_argument("--log")

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import yaml
 
+# What the DaemonSet does without, of what root can: it takes CAP_SYSLOG or CAP_SYS_ADMIN, depending
+# on the kernel, and reading files does as well.
+NOT_WORTH_IT = ("memory_iterator",)
+
 
 class DaemonSet:
     """The only DaemonSet of a rendered manifest, and its only container."""
@@ -52,10 +56,3 @@ class DaemonSet:
         """Each mount of the container with the volume it is of."""
         volumes = {volume["name"]: volume for volume in self.pod["volumes"]}
         return [(mount, volumes[mount["name"]]) for mount in self.container["volumeMounts"]]
-
-
-def known_only(args: "list[str]", help_text: str) -> "tuple[list[str], list[str]]":
-    """The arguments that a binary with that help understands, and those it does not."""
-    known = set(re.findall(r"^  (--[\w-]+)", help_text, re.M))
-    good = [arg for arg in args if not arg.startswith("--") or arg.split("=")[0] in known]
-    return good, [arg for arg in args if arg not in good]
