@@ -4,6 +4,7 @@
  * timer until it is told to stop. The drains are this thread's; the web server has its own.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -284,6 +285,8 @@ static int start(struct agent *agent)
 			  strerror(-err));
 	if (!err)
 		drain(agent);
+	/* Loading has read the types of the whole kernel, twice; nobody needs them any more. */
+	malloc_trim(0);
 	/* What fails the first time is this kernel's way, and will fail again. */
 	return err ? err : agent->last_error;
 }
