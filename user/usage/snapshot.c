@@ -6,21 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "usage/snapshot.h"
-
-#define CHUNK_BYTES ((size_t)64 << 10)
-
-struct chunk {
-	struct chunk *next;
-	size_t used, size;
-	_Alignas(max_align_t) unsigned char bytes[];
-};
 
 /* A snapshot and what only this file may touch of it. */
 struct held_snapshot {
 	struct snapshot snap; /* first, so that the two convert into each other */
 	atomic_uint holders;
-	struct chunk *chunks;
+	struct arena arena;
 };
 
 struct snapshot_board {
@@ -49,55 +42,24 @@ struct snapshot *snapshot_new(void)
 	return &h->snap;
 }
 
-static struct chunk *chunk_new(size_t at_least)
-{
-	size_t size = at_least > CHUNK_BYTES ? at_least : CHUNK_BYTES;
-	struct chunk *chunk = calloc(1, sizeof(*chunk) + size);
-
-	if (chunk)
-		chunk->size = size;
-	return chunk;
-}
-
 void *snapshot_alloc(struct snapshot *snap, size_t bytes)
 {
-	size_t align = _Alignof(max_align_t), rounded = (bytes + align - 1) & ~(align - 1);
-	struct held_snapshot *h = held(snap);
-	struct chunk *chunk = h->chunks;
-	void *memory;
-
-	if (!chunk || chunk->size - chunk->used < rounded) {
-		chunk = chunk_new(rounded);
-		if (!chunk)
-			return NULL;
-		chunk->next = h->chunks;
-		h->chunks = chunk;
-	}
-	memory = chunk->bytes + chunk->used;
-	chunk->used += rounded;
-	return memory;
+	return arena_alloc(&held(snap)->arena, 1, bytes);
 }
 
 const char *snapshot_strdup(struct snapshot *snap, const char *text)
 {
-	size_t bytes = strlen(text) + 1;
-	char *copy = snapshot_alloc(snap, bytes);
-
-	return copy ? memcpy(copy, text, bytes) : NULL;
+	return arena_text(&held(snap)->arena, text, strlen(text));
 }
 
 void snapshot_put(const struct snapshot *snap)
 {
 	struct held_snapshot *h = held(snap);
-	struct chunk *chunk, *next;
 
 	if (!snap || atomic_fetch_sub_explicit(&h->holders, 1, memory_order_acq_rel) != 1)
 		return;
 	pods_put(snap->pods);
-	for (chunk = h->chunks; chunk; chunk = next) {
-		next = chunk->next;
-		free(chunk);
-	}
+	arena_free(&h->arena);
 	free(h);
 }
 
