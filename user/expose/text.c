@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Escaping: plain bytes are copied in runs, everything else one character at a time. */
+#include <string.h>
+
 #include "expose/text.h"
 
 static const char hex[] = "0123456789abcdef";
+static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
 /* Bytes that do not mean themselves, by value: controls, NUL, the two that quote, all but ASCII. */
 static const bool is_special[256] = {
@@ -50,19 +53,24 @@ static size_t sequence_bytes(const unsigned char *s)
 	return bytes;
 }
 
+/* Adds what stands for the byte at `s`; returns what follows it. */
+static const unsigned char *add_byte(struct buf *to, const unsigned char *s)
+{
+	buf_puts(to, replacement);
+	buf_putc(to, hex[*s >> 4]);
+	buf_putc(to, hex[*s & 15]);
+	return s + 1;
+}
+
 /* Adds the character at `s`, which is not ASCII; returns what follows it. */
 static const unsigned char *add_wide(struct buf *to, const unsigned char *s)
 {
 	size_t bytes = sequence_bytes(s);
 
-	if (bytes) {
-		buf_add(to, s, bytes);
-		return s + bytes;
-	}
-	buf_puts(to, "\xef\xbf\xbd");
-	buf_putc(to, hex[*s >> 4]);
-	buf_putc(to, hex[*s & 15]);
-	return s + 1;
+	if (!bytes)
+		return add_byte(to, s);
+	buf_add(to, s, bytes);
+	return s + bytes;
 }
 
 void text_label(struct buf *to, const char *value)
@@ -71,7 +79,9 @@ void text_label(struct buf *to, const char *value)
 
 	while (*(at = add_plain(to, at))) {
 		if (*at >= 0x80) {
-			at = add_wide(to, at);
+			/* Two series of the same labels would be an error in the whole answer. */
+			at = strncmp((const char *)at, replacement, 3) ? add_wide(to, at)
+								       : add_byte(to, at);
 			continue;
 		}
 		if (*at == '"' || *at == '\\')

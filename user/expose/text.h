@@ -2,7 +2,8 @@
 /*
  * Foreign names as the formats want them. A name comes from a cgroup directory and may hold any
  * byte but NUL and '/'; what comes out is valid UTF-8. A byte that is none becomes U+FFFD and its
- * two hexadecimal digits, so that two names that differ still differ.
+ * two hexadecimal digits. In labels the bytes of U+FFFD itself do so too: names that differ still
+ * differ.
  */
 #ifndef MLPROF_EXPOSE_TEXT_H
 #define MLPROF_EXPOSE_TEXT_H
