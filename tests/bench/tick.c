@@ -34,7 +34,7 @@ static void drain(struct usage *usage, unsigned int cgroups, uint64_t now)
 			usage_add(usage, &record);
 		usage_add_cpu(usage, &cpu);
 	}
-	usage_end(usage, now);
+	usage_end(usage);
 	if (!snap || usage_fill(usage, snap))
 		exit(1);
 	snapshot_put(snap);

@@ -161,6 +161,29 @@ static void test_empty(void **state)
 	snapshot_put(snap);
 }
 
+/* What is about to be another's is shown once, as that other's. */
+static void test_settling(void **state)
+{
+	struct usage_row rows[] = {
+		{.namespace_ = "a", .pod = "p", .container = "unnamed", .unit = "", .cpu_ns = 1},
+		{.namespace_ = "a", .pod = "p", .container = "main", .unit = "", .cpu_ns = 2},
+	};
+	struct snapshot *snap = snapshot_new();
+	char *text;
+
+	(void)state;
+	rows[0].settling = true;
+	rows[0].memory.known = rows[1].memory.known = MEMORY_ROW_HOLDS;
+	snap->rows = rows;
+	snap->nr_rows = 2;
+	text = render(snap, EXPOSITION_OPENMETRICS);
+	assert_null(strstr(text, "unnamed"));
+	assert_int_equal(count_lines(text, "mlprof_cpu_seconds_total{", false), 1);
+	assert_int_equal(count_lines(text, "mlprof_memory_byte_seconds_total{", false), 1);
+	free(text);
+	snapshot_put(snap);
+}
+
 static void test_histogram(void **state)
 {
 	/* As Go prints them; `le` is compared as text. */
@@ -198,6 +221,9 @@ static void test_histogram(void **state)
 	free(text);
 }
 
+/* What stands for a byte that is no UTF-8, before its two digits. */
+#define BYTE "\xef\xbf\xbd"
+
 static void test_labels(void **state)
 {
 	static const struct {
@@ -210,51 +236,16 @@ static void test_labels(void **state)
 		{"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
 		 "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
 		/* A byte alone, an overlong slash, a surrogate, beyond the last, one that breaks
-		   off. */
-		{"\xff",
-		 "\xef\xbf\xbd"
-		 "ff",
-		 "\"\xef\xbf\xbd"
-		 "ff\""},
-		{"\x80",
-		 "\xef\xbf\xbd"
-		 "80",
-		 "\"\xef\xbf\xbd"
-		 "80\""},
-		{"\xc0\xaf",
-		 "\xef\xbf\xbd"
-		 "c0\xef\xbf\xbd"
-		 "af",
-		 "\"\xef\xbf\xbd"
-		 "c0\xef\xbf\xbd"
-		 "af\""},
-		{"\xed\xa0\x80",
-		 "\xef\xbf\xbd"
-		 "ed\xef\xbf\xbd"
-		 "a0\xef\xbf\xbd"
-		 "80",
-		 "\"\xef\xbf\xbd"
-		 "ed\xef\xbf\xbd"
-		 "a0\xef\xbf\xbd"
-		 "80\""},
-		{"\xf4\x90\x80\x80",
-		 "\xef\xbf\xbd"
-		 "f4\xef\xbf\xbd"
-		 "90\xef\xbf\xbd"
-		 "80\xef\xbf\xbd"
-		 "80",
-		 "\"\xef\xbf\xbd"
-		 "f4\xef\xbf\xbd"
-		 "90\xef\xbf\xbd"
-		 "80\xef\xbf\xbd"
-		 "80\""},
-		{"\xe2\x82",
-		 "\xef\xbf\xbd"
-		 "e2\xef\xbf\xbd"
-		 "82",
-		 "\"\xef\xbf\xbd"
-		 "e2\xef\xbf\xbd"
-		 "82\""},
+		   off, and what would look like one of these. */
+		{"\xff", BYTE "ff", "\"" BYTE "ff\""},
+		{"\x80", BYTE "80", "\"" BYTE "80\""},
+		{"\xc0\xaf", BYTE "c0" BYTE "af", "\"" BYTE "c0" BYTE "af\""},
+		{"\xed\xa0\x80", BYTE "ed" BYTE "a0" BYTE "80",
+		 "\"" BYTE "ed" BYTE "a0" BYTE "80\""},
+		{"\xf4\x90\x80\x80", BYTE "f4" BYTE "90" BYTE "80" BYTE "80",
+		 "\"" BYTE "f4" BYTE "90" BYTE "80" BYTE "80\""},
+		{"\xe2\x82", BYTE "e2" BYTE "82", "\"" BYTE "e2" BYTE "82\""},
+		{BYTE "ff", BYTE "ef" BYTE "bf" BYTE "bdff", "\"" BYTE "ff\""},
 	};
 
 	(void)state;
@@ -420,11 +411,12 @@ static void test_promtool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_samples),	       cmocka_unit_test(test_metadata),
-		cmocka_unit_test(test_empty),	       cmocka_unit_test(test_histogram),
-		cmocka_unit_test(test_labels),	       cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_buf),
-		cmocka_unit_test(test_python_parsers), cmocka_unit_test(test_promtool),
+		cmocka_unit_test(test_samples),	 cmocka_unit_test(test_metadata),
+		cmocka_unit_test(test_empty),	 cmocka_unit_test(test_histogram),
+		cmocka_unit_test(test_settling), cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_numbers),	 cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_buf),	 cmocka_unit_test(test_python_parsers),
+		cmocka_unit_test(test_promtool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

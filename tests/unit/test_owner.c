@@ -245,6 +245,8 @@ static void a_container_started_again_is_the_same(void **state)
 	second = owners_find(owners, 6);
 	assert_int_not_equal(first, second);
 	assert_string_equal(owner_of(owners, 6)->container, ID2);
+	assert_false(owners_settling(owners, first));
+	assert_true(owners_settling(owners, second));
 	owners_learn(owners, one_pod(ID2, ""), 1, note_merge, &merges);
 	assert_int_equal(merges.nr, 1);
 	assert_int_equal(merges.goes, second);
@@ -272,6 +274,25 @@ static void what_no_list_has_is_the_sandbox(void **state)
 	assert_int_equal(merges.nr, 1);
 	assert_string_equal(owner_of(owners, 5)->container, "");
 	assert_int_equal(owners_find(owners, 4), owners_find(owners, 5));
+	owners_free(owners);
+}
+
+static void who_never_gets_a_name_settles(void **state)
+{
+	struct owners *owners = new_owners(10);
+	struct merges merges = {0};
+	int gone = 0;
+
+	(void)state;
+	owners_made(owners, 5, "/kubepods/pod" UID "/" ID);
+	/* The name of its pod is not known: it is nobody else as yet. */
+	assert_false(owners_settling(owners, owners_find(owners, 5)));
+	owners_learn(owners, one_pod("", ""), 1000000000, note_merge, &merges);
+	assert_true(owners_settling(owners, owners_find(owners, 5)));
+	owners_expire(owners, 60000000000, ignore_owner, &gone);
+	assert_true(owners_settling(owners, owners_find(owners, 5)));
+	owners_expire(owners, 61000000000, ignore_owner, &gone);
+	assert_false(owners_settling(owners, owners_find(owners, 5)));
 	owners_free(owners);
 }
 
@@ -309,6 +330,7 @@ int main(void)
 		cmocka_unit_test(a_pod_gets_its_name_and_stays_who_it_is),
 		cmocka_unit_test(a_container_started_again_is_the_same),
 		cmocka_unit_test(what_no_list_has_is_the_sandbox),
+		cmocka_unit_test(who_never_gets_a_name_settles),
 		cmocka_unit_test(more_pods_than_fit_share_other),
 		cmocka_unit_test(cgroups_of_one_container_share_an_owner),
 		cmocka_unit_test(the_dead_are_kept_for_a_time),

@@ -58,7 +58,8 @@ static struct snapshot *take(struct fixture *f, uint64_t now)
 {
 	struct snapshot *snap = snapshot_new();
 
-	usage_end(f->usage, now);
+	usage_begin(f->usage, now);
+	usage_end(f->usage);
 	assert_int_equal(usage_fill(f->usage, snap), 0);
 	return snap;
 }
@@ -159,6 +160,9 @@ static void the_node_keeps_what_the_dead_used(void **state)
 	assert_int_equal(snap->nr_rows, 1);
 	snapshot_put(snap);
 	snap = take(f, 2000);
+	assert_int_equal(snap->nr_rows, 1);
+	snapshot_put(snap);
+	snap = take(f, 2002);
 	assert_int_equal(snap->nr_rows, 0);
 	assert_int_equal(snap->node_ns[NODE_PODS], 70);
 	assert_int_equal(snap->namespaces[0].wait.sum_ns, 9);
@@ -166,7 +170,7 @@ static void the_node_keeps_what_the_dead_used(void **state)
 	/* Its number goes to another, who starts from nothing. */
 	owners_made(f->owners, 6, "/new.service");
 	add(f, 6, 5, 0);
-	snap = take(f, 2001);
+	snap = take(f, 2003);
 	assert_int_equal(snap->nr_rows, 1);
 	assert_int_equal(snap->rows[0].cpu_ns, 5);
 	snapshot_put(snap);

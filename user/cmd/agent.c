@@ -121,7 +121,7 @@ static void drain(struct agent *agent)
 	learn_names(agent);
 	usage_begin(agent->usage, begun);
 	err = kernel_drain(agent->kernel, &sink);
-	usage_end(agent->usage, clock_ns(CLOCK_MONOTONIC));
+	usage_end(agent->usage);
 	agent_memory_sample(&agent->memory);
 	sweep(agent);
 	if (!err)

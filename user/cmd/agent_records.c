@@ -45,7 +45,8 @@ static void take_exited(void *context, uint64_t cgroup, uint64_t rss_bytes)
 	memory_usage_exited(usage_memory(agent->usage), cgroup, rss_bytes);
 }
 
-/* Whoever looks for the reason of a restart finds it here. */
+/* Whoever looks for the reason of a restart finds it here. The event of the cgroup's making may be
+ * in a ring that is not read yet. */
 static void take_oom(void *context, const struct mlprof_record_oom *record)
 {
 	static const char *const reasons[] = {
@@ -54,7 +55,7 @@ static void take_oom(void *context, const struct mlprof_record_oom *record)
 		[MLPROF_OOM_MACHINE] = "the machine was out of memory",
 	};
 	struct agent *agent = context;
-	uint32_t number = owners_find(agent->owners, record->cgroup);
+	uint32_t number = owners_resolve(agent->owners, record->cgroup);
 	const struct owner *owner = number == OWNER_NONE ? NULL : owners_at(agent->owners, number);
 
 	if (!owner)

@@ -14,8 +14,8 @@ static void put_rows(struct writer *w, uint32_t known, size_t offset, const char
 {
 	struct piece name = {w->name, w->name_bytes}, end = {tail, strlen(tail)};
 
-	for (size_t i = 0; i < w->snap->nr_rows; i++) {
-		const struct memory_row *row = &w->snap->rows[i].memory;
+	for (size_t i = 0; i < w->nr_rows; i++) {
+		const struct memory_row *row = &w->rows[i]->memory;
 
 		if ((row->known & known) == known)
 			put_line(w, name, row_labels(w, i), end, value_at(row, offset), w->unit);
@@ -37,8 +37,8 @@ static void estimated(struct writer *w, const struct family *family)
 {
 	struct piece name = {w->name, w->name_bytes}, end = {"}", 1};
 
-	for (size_t i = 0; i < w->snap->nr_rows; i++)
-		if (w->snap->rows[i].memory.known & needed(family))
+	for (size_t i = 0; i < w->nr_rows; i++)
+		if (w->rows[i]->memory.known & needed(family))
 			put_line(w, name, row_labels(w, i), end, 1, w->unit);
 }
 
@@ -46,8 +46,8 @@ static void byte_seconds(struct writer *w, const struct family *family)
 {
 	struct piece name = {w->name, w->name_bytes};
 
-	for (size_t i = 0; i < w->snap->nr_rows; i++) {
-		const struct memory_row *row = &w->snap->rows[i].memory;
+	for (size_t i = 0; i < w->nr_rows; i++) {
+		const struct memory_row *row = &w->rows[i]->memory;
 
 		if (!(row->known & needed(family)))
 			continue;

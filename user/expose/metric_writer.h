@@ -45,7 +45,10 @@ struct writer {
 	char *name;
 	size_t name_bytes;
 	enum metric_unit unit;
-	/* Label sets of all rows, one after the other; row i's end at ends[i]. */
+	/* The rows that are shown: not those whose time is about to go to another name. */
+	const struct usage_row **rows;
+	size_t nr_rows;
+	/* Their label sets, one after the other; row i's end at ends[i]. */
 	struct buf labels;
 	size_t *ends;
 	const struct pod **pods; /* those of the snapshot in the order of their names */
@@ -58,7 +61,7 @@ struct piece {
 	size_t bytes;
 };
 
-/* The labels of a row of the snapshot, with the brace before them and without the one behind. */
+/* The labels of a row that is shown, with the brace before them and without the one behind. */
 struct piece row_labels(const struct writer *w, size_t row);
 
 void put_piece(struct writer *w, struct piece piece);

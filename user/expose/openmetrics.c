@@ -15,10 +15,10 @@ static void put_rows(struct writer *w, enum owner_kind kind, size_t offset, cons
 {
 	struct piece name = {w->name, w->name_bytes}, end = {tail, strlen(tail)};
 
-	for (size_t i = 0; i < w->snap->nr_rows; i++)
-		if (w->snap->rows[i].kind == kind)
-			put_line(w, name, row_labels(w, i), end,
-				 value_at(&w->snap->rows[i], offset), w->unit);
+	for (size_t i = 0; i < w->nr_rows; i++)
+		if (w->rows[i]->kind == kind)
+			put_line(w, name, row_labels(w, i), end, value_at(w->rows[i], offset),
+				 w->unit);
 }
 
 static void pods(struct writer *w, const struct family *family)
@@ -247,17 +247,21 @@ static void unit_labels(struct buf *to, const struct usage_row *row)
 
 static int label_rows(struct writer *w)
 {
-	const struct usage_row *rows = w->snap->rows;
-
 	w->ends = calloc(w->snap->nr_rows + 1, sizeof(*w->ends));
-	if (!w->ends)
+	w->rows = calloc(w->snap->nr_rows + 1, sizeof(*w->rows));
+	if (!w->ends || !w->rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < w->snap->nr_rows; i++) {
-		if (rows[i].kind == OWNER_POD)
-			pod_labels(&w->labels, &rows[i]);
+		const struct usage_row *row = &w->snap->rows[i];
+
+		if (row->settling)
+			continue;
+		if (row->kind == OWNER_POD)
+			pod_labels(&w->labels, row);
 		else
-			unit_labels(&w->labels, &rows[i]);
-		w->ends[i] = w->labels.len;
+			unit_labels(&w->labels, row);
+		w->rows[w->nr_rows] = row;
+		w->ends[w->nr_rows++] = w->labels.len;
 	}
 	return w->labels.failed ? -ENOMEM : 0;
 }
@@ -279,5 +283,6 @@ int openmetrics_render(struct buf *to, const struct snapshot *snap,
 		buf_puts(to, "# EOF\n");
 	buf_free(&w.labels);
 	free(w.ends);
+	free(w.rows);
 	return err ? err : to->failed ? -ENOMEM : 0;
 }

@@ -41,7 +41,7 @@ bool graveyard_take(struct graveyard *yard, uint64_t now_ns, uint64_t keep_ns, u
 {
 	const struct grave *oldest = &yard->graves[yard->first];
 
-	if (!yard->nr || now_ns - oldest->since_ns < keep_ns)
+	if (!yard->nr || now_ns < oldest->since_ns + keep_ns)
 		return false;
 	*cgroup = oldest->cgroup;
 	yard->first = (yard->first + 1) % yard->capacity;

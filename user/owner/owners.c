@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/types.h>
+
+#include "mlprof/record.h"
 #include "base/hash.h"
 #include "base/idmap.h"
 #include "owner/graveyard.h"
@@ -24,6 +27,10 @@ enum {
  */
 #define SANDBOX_AFTER_NS 30000000000ull
 
+/* A container of a known pod that has no name after so long will be shown by its id. A sandbox is
+ * known as such before: lists come more often. */
+#define SETTLED_AFTER_NS (2 * SANDBOX_AFTER_NS)
+
 /* Dead cgroups that are remembered; more than so many, and the oldest go before their time. */
 #define MOST_DEAD 65536
 
@@ -37,6 +44,7 @@ struct entry {
 	bool named;	    /* as far as it will ever be */
 	unsigned int asked; /* lists that had no name for it */
 	uint64_t asked_ns;  /* when the first of them was */
+	uint64_t made_ns;   /* when it came, by the last call that said what time it is */
 	uint32_t cgroups;   /* known cgroups that are theirs, dead ones too */
 	uint32_t next;	    /* of the same hash, or of the free list; OWNER_NONE at the end */
 	uint32_t merged;    /* the one that it turned out to be; OWNER_NONE */
@@ -55,6 +63,7 @@ struct owners {
 	struct graveyard dead;
 	struct known *known;
 	uint64_t generation, dropped;
+	uint64_t now_ns; /* as of the last call that told */
 };
 
 static uint64_t hash_of_pod(const struct owner *owner)
@@ -217,6 +226,7 @@ static uint32_t add_entry(struct owners *owners, const struct owner *owner, cons
 	/* Without memory a pod counts one entry too few, and the limit is a little higher. */
 	count_pod(owners, &entry->owner, 1);
 	entry->used = true;
+	entry->made_ns = owners->now_ns;
 	owners->generation++;
 	return number;
 }
@@ -401,6 +411,7 @@ void owners_learn(struct owners *owners, const struct pods *pods, uint64_t now_n
 {
 	bool any = false;
 
+	owners->now_ns = now_ns;
 	known_learn(owners->known, pods, now_ns);
 	for (uint32_t i = NR_OTHERS; i < owners->end; i++) {
 		const struct entry *entry = &owners->entries[i];
@@ -431,6 +442,15 @@ bool owners_want_names(const struct owners *owners)
 	return false;
 }
 
+bool owners_settling(const struct owners *owners, uint32_t number)
+{
+	const struct entry *entry = &owners->entries[number];
+	uint64_t since = entry->asked_ns > entry->made_ns ? entry->asked_ns : entry->made_ns;
+
+	return entry->owner.is_pod && entry->owner.namespace_[0] && !entry->named &&
+	       owners->now_ns - since < SETTLED_AFTER_NS;
+}
+
 size_t owners_nameless(const struct owners *owners)
 {
 	size_t nr = 0;
@@ -451,6 +471,8 @@ uint32_t owners_find(const struct owners *owners, uint64_t cgroup)
 {
 	uint32_t number;
 
+	if (cgroup == MLPROF_CGROUP_ROOT_TASKS)
+		cgroup = MLPROF_CGROUP_ROOT;
 	return idmap_get(&owners->by_cgroup, cgroup, &number) ? number : OWNER_NONE;
 }
 
@@ -516,6 +538,7 @@ void owners_expire(struct owners *owners, uint64_t now_ns,
 {
 	uint64_t cgroup;
 
+	owners->now_ns = now_ns;
 	while (graveyard_take(&owners->dead, now_ns,
 			      owners->dead.nr > MOST_DEAD ? 0 : owners->options.keep_ns, &cgroup))
 		forget_cgroup(owners, cgroup, gone, context);

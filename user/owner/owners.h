@@ -51,7 +51,7 @@ void owners_made(struct owners *owners, uint64_t cgroup, const char *path);
  */
 void owners_removed(struct owners *owners, uint64_t cgroup, uint64_t now_ns);
 
-/* The owner's number, or OWNER_NONE if the cgroup is not known. */
+/* The owner's number, or OWNER_NONE if the cgroup is not known; MLPROF_CGROUP_ROOT_TASKS is. */
 uint32_t owners_find(const struct owners *owners, uint64_t cgroup);
 
 /*
@@ -91,6 +91,12 @@ const struct owner *owners_at(const struct owners *owners, uint32_t number);
 
 /* Grows whenever an owner comes or goes. */
 uint64_t owners_generation(const struct owners *owners);
+
+/*
+ * Whether a container's name is still to come, its pod's being known. What it uses meanwhile goes
+ * to another owner as soon as it has it; a minute without a name, and it is what it is.
+ */
+bool owners_settling(const struct owners *owners, uint32_t number);
 
 /* How many pods have not got their names. */
 size_t owners_nameless(const struct owners *owners);

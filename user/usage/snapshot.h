@@ -77,6 +77,7 @@ struct usage_row {
 	const char *pod;	/* pod name, the UID while the name is unknown; "" for a unit */
 	const char *container;	/* likewise; "" for what the pod's own cgroup ran */
 	const char *unit;	/* systemd unit or top cgroup; "" for a pod */
+	bool settling;		/* its time is about to go to another row: owners_settling() */
 	uint64_t cpu_ns;
 	uint64_t wait_ns;
 	uint64_t voluntary;

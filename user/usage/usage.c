@@ -221,12 +221,6 @@ static bool set_aside(struct usage *usage, const struct mlprof_usage *record)
 	return true;
 }
 
-/* The id that owners know the cgroup of a record by. */
-static uint64_t cgroup_of(const struct mlprof_usage *record)
-{
-	return record->cgroup == MLPROF_CGROUP_ROOT_TASKS ? MLPROF_CGROUP_ROOT : record->cgroup;
-}
-
 void usage_add(struct usage *usage, const struct mlprof_usage *record)
 {
 	uint32_t owner;
@@ -235,16 +229,11 @@ void usage_add(struct usage *usage, const struct mlprof_usage *record)
 		usage->node[NODE_KERNEL].sum += record->cpu_ns;
 		return;
 	}
-	owner = owners_find(usage->owners, cgroup_of(record));
+	owner = owners_find(usage->owners, record->cgroup);
 	if (owner != OWNER_NONE)
 		add_to_owner(usage, owner, record);
 	else if (!set_aside(usage, record))
 		add_unattributed(usage, record);
-}
-
-void usage_begin(struct usage *usage, uint64_t now_ns)
-{
-	usage->begun_ns = now_ns;
 }
 
 static void note_flush(struct usage *usage, unsigned int cpu, uint64_t mono_ns)
@@ -321,16 +310,26 @@ static void merge_totals(void *context, uint32_t goes, uint32_t stays)
 	memset(from, 0, sizeof(*from));
 }
 
+/*
+ * Time goes on for owners as of the last drain's beginning: whoever was found dead in that drain
+ * has been published since, with all that was still in the accounts.
+ */
+void usage_begin(struct usage *usage, uint64_t now_ns)
+{
+	owners_expire(usage->owners, usage->begun_ns, forget_owner, usage);
+	usage->begun_ns = now_ns;
+}
+
 void usage_learn(struct usage *usage, const struct pods *pods, uint64_t now_ns)
 {
 	owners_learn(usage->owners, pods, now_ns, merge_totals, usage);
 }
 
-void usage_end(struct usage *usage, uint64_t now_ns)
+void usage_end(struct usage *usage)
 {
 	for (size_t i = 0; i < usage->nr_pending; i++) {
 		const struct mlprof_usage *record = &usage->pending[i];
-		uint32_t owner = owners_resolve(usage->owners, cgroup_of(record));
+		uint32_t owner = owners_resolve(usage->owners, record->cgroup);
 
 		if (owner == OWNER_NONE)
 			add_unattributed(usage, record);
@@ -338,7 +337,6 @@ void usage_end(struct usage *usage, uint64_t now_ns)
 			add_to_owner(usage, owner, record);
 	}
 	usage->nr_pending = 0;
-	owners_expire(usage->owners, now_ns, forget_owner, usage);
 }
 
 uint64_t usage_events_lost(const struct usage *usage)
@@ -437,6 +435,7 @@ static int fill_rows(struct usage *usage, struct snapshot *snap)
 		memory_usage_row(usage->memory, number, &rows[nr].memory);
 		if (!has_used(total) && !has_held(&rows[nr].memory))
 			continue;
+		rows[nr].settling = owners_settling(usage->owners, number);
 		if (fill_row(&rows[nr++], snap, owners_at(usage->owners, number), total))
 			return -ENOMEM;
 	}

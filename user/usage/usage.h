@@ -23,7 +23,10 @@ void usage_free(struct usage *usage);
 /* Where samples of memory go. */
 struct memory_usage *usage_memory(struct usage *usage);
 
-/* A drain begins at `now_ns` (CLOCK_MONOTONIC); the records of it follow. */
+/*
+ * A drain begins at `now_ns` (CLOCK_MONOTONIC); the records of it follow. Lets those go who have
+ * been dead for long enough.
+ */
 void usage_begin(struct usage *usage, uint64_t now_ns);
 void usage_add(struct usage *usage, const struct mlprof_usage *record);
 void usage_add_cpu(struct usage *usage, const struct mlprof_record_cpu *record);
@@ -31,9 +34,8 @@ void usage_add_cpu(struct usage *usage, const struct mlprof_record_cpu *record);
 /* Pods have got names: what belongs to one owner by now is one. Between two drains. */
 void usage_learn(struct usage *usage, const struct pods *pods, uint64_t now_ns);
 
-/* The drain has ended at `now_ns`: settles what waited for its owner, lets the dead go.
- */
-void usage_end(struct usage *usage, uint64_t now_ns);
+/* The drain has ended: settles what waited for its owner. */
+void usage_end(struct usage *usage);
 
 /*
  * Fills the parts of a snapshot that are about usage, its monotonic time too: that at which the
