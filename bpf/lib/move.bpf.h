@@ -7,7 +7,7 @@
 #ifndef MLPROF_MOVE_BPF_H
 #define MLPROF_MOVE_BPF_H
 
-/* Movers hold the kernel's cgroup_mutex, so there is one at a time. */
+/* Movers hold the kernel's css_set_lock, so there is one at a time. */
 static __always_inline void move_note(struct account *a, u32 pid, u64 exec, u64 cgroup)
 {
 	struct move *move = &a->moves[a->moves_noted & (MOVES_KEPT - 1)];

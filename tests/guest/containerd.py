@@ -25,6 +25,9 @@ NODE_IP = "10.88.0.1"
 # Bytes that what containerd starts may lock, where nobody raised it: as on Debian 11.
 MEMLOCK = 64 << 10
 
+# An image with the workload and busybox, as pods ask for it.
+WORK = "docker.io/library/work:lab"
+
 # From the machine's own suite.
 PACKAGES = ["containerd", "crun", "runc", "libyajl2", "containernetworking-plugins", "apparmor"]
 RUNTIMES = ["crun", "runc"]
@@ -220,6 +223,16 @@ class Node:
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{path}: {done.stderr}{self.log}")
+
+    def import_work(self, scratch: str) -> None:
+        """The image WORK, and that of sandboxes."""
+        pause, work = Path(scratch, "pause.tar"), Path(scratch, "work.tar")
+        sleep = ["/bin/sh", "-c", "while :; do sleep 100000; done"]
+        docker_archive(pause, "pause:lab", {}, sleep)
+        files = {"workload": g.WORKLOAD, "bin/busybox": "/bin/busybox"}
+        docker_archive(work, "work:lab", files, ["/bin/sh"])
+        for path in (pause, work):
+            self.import_image(path)
 
     def pod_cgroup(self, uid: str) -> str:
         """The pod's cgroup. The kubelet makes it; systemd makes the slices of a scope itself."""
