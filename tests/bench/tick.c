@@ -29,6 +29,7 @@ static void drain(struct usage *usage, unsigned int cgroups, uint64_t now)
 	struct snapshot *snap = snapshot_new();
 
 	record.wait_hist[2] = 7;
+	usage_begin(usage, now);
 	for (unsigned int i = 0; i < CPUS; i++) {
 		for (record.cgroup = 100; record.cgroup < 100 + cgroups; record.cgroup++)
 			usage_add(usage, &record);
@@ -54,7 +55,7 @@ int main(int argc, char **argv)
 	cgroups = (unsigned int)atoi(argv[1]);
 	drains = (unsigned int)atoi(argv[2]);
 	owners = owners_new(&options);
-	usage = owners ? usage_new(owners) : NULL;
+	usage = owners ? usage_new(owners, "") : NULL;
 	if (!usage)
 		return 1;
 	make_cgroups(owners, cgroups);
