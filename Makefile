@@ -19,7 +19,8 @@ LDLIBS    = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf
 BPF_OBJS   := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
-SKELETON   := $(BUILD)/mlprof.skel.h $(BUILD)/memory.skel.h
+BPF_APART  := memory gpu_sched gpu_ioctl
+SKELETON   := $(BUILD)/mlprof.skel.h $(BPF_APART:%=$(BUILD)/%.skel.h)
 
 SRCS  := $(wildcard user/*/*.c)
 PROTO := $(patsubst user/%.proto,$(BUILD)/%.pb-c.c,$(wildcard user/*/*.proto))
@@ -29,7 +30,7 @@ FUZZ  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/f
 GUEST := $(patsubst tests/guest/%.c,$(BUILD)/tests/guest/%,$(wildcard tests/guest/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,\
 	$(filter-out %.bpf.c,$(wildcard tests/bench/*.c))) \
-	 $(BUILD)/tests/bench/empty.bpf.o
+	 $(BUILD)/tests/bench/empty.bpf.o $(BUILD)/tests/bench/empty_ioctl.bpf.o
 
 .PHONY: FORCE all binary image test unit guest-test bench demo check fuzz setup install clean
 .DELETE_ON_ERROR:
@@ -38,22 +39,23 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,\
 all: setup
 	$(Q)$(MAKE) --no-print-directory binary
 
-binary: $(BUILD)/mlprof $(GUEST) $(BUILD)/tests/guest/sparse $(BUILD)/tests/bench/memory_probe
+binary: $(BUILD)/mlprof $(GUEST) $(BUILD)/tests/guest/sparse $(BUILD)/tests/bench/memory_probe $(BUILD)/tests/bench/gpu_probe
 
 setup:
 	$(Q)scripts/setup
 
-# The BPF side: one object out of all files, and its skeleton.
+# The BPF side: one object out of all files, and its skeleton. Objects of their own:
+#   memory     functions of the kernel that it may call and that are not there have libbpf look into
+#              every module, which takes CAP_SYS_ADMIN, and without fails all
+#   gpu_*      are loaded where a GPU's driver is, which may come later
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
-# memory.bpf.c is an object of its own: functions of the kernel that it may call and that are not
-# there have libbpf look into every module, which takes CAP_SYS_ADMIN, and without fails all.
-$(BUILD)/mlprof.bpf.o: $(filter-out %/memory.bpf.o,$(BPF_OBJS))
+$(BUILD)/mlprof.bpf.o: $(filter-out $(BPF_APART:%=$(BUILD)/bpf/%.bpf.o),$(BPF_OBJS))
 	$(call say,LINK,$@)$(BPFTOOL) gen object $@ $^
 
-$(BUILD)/memory.bpf.o: $(BUILD)/bpf/memory.bpf.o
+$(BPF_APART:%=$(BUILD)/%.bpf.o): $(BUILD)/%.bpf.o: $(BUILD)/bpf/%.bpf.o
 	$(call say,LINK,$@)$(BPFTOOL) gen object $@ $^
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o

@@ -257,6 +257,28 @@ struct trace_event_raw_mark_victim {
 	u32 uid;
 };
 
+struct inode {
+	unsigned short i_mode;
+	unsigned int i_rdev;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+struct kobject {
+	const char *name;
+};
+
+struct device_driver {
+	const char *name;
+};
+
+struct device {
+	struct kobject kobj;
+	struct device_driver *driver;
+};
+
 struct bpf_iter_meta {
 	u64 seq_num;
 };

@@ -93,6 +93,21 @@ static __always_inline u64 read_cset_cgroup(struct css_set *cset, bool v1)
 	return BPF_CORE_READ(css, cgroup, kn, id);
 }
 
+/* The account of the task at hand, where nothing more than that is needed of it. */
+static __always_inline u64 current_account(void)
+{
+	struct task_struct *task;
+	u64 cgroup;
+
+	if (cgroup_v1) {
+		task = (struct task_struct *)bpf_get_current_task();
+		cgroup = read_cset_cgroup(BPF_CORE_READ(task, cgroups), true);
+	} else {
+		cgroup = bpf_get_current_cgroup_id();
+	}
+	return cgroup == MLPROF_CGROUP_ROOT ? MLPROF_CGROUP_ROOT_TASKS : cgroup;
+}
+
 /* The hierarchy whose cgroups are accounts: the default one is number 0. */
 const volatile int cgroup_hierarchy __weak = 0;
 

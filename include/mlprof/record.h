@@ -40,6 +40,8 @@ enum mlprof_record_kind {
 	MLPROF_RECORD_CPU = 2,
 	MLPROF_RECORD_CGROUP = 3,
 	MLPROF_RECORD_OOM = 4,
+	MLPROF_RECORD_GPU_CALL = 5,
+	MLPROF_RECORD_GPU_CLOSED = 6,
 };
 
 struct mlprof_record_header {
@@ -179,6 +181,130 @@ struct mlprof_memory {
 	__u64 full_ns[MLPROF_PRESSURES]; /* no task could go on for want of it */
 };
 
+/* Longest name of a GPU's scheduler, of its device and of that one's driver, with the NUL. */
+#define MLPROF_GPU_NAME_MAX 32
+
+/*
+ * A queue of jobs in front of a part of a GPU: a DRM scheduler. Where a driver has one for each
+ * hardware ring, which runs jobs one after the other, it is the ring.
+ */
+struct mlprof_gpu_ring {
+	__u64 done_ns; /* CLOCK_MONOTONIC at which the last job of it ended; 0: none has */
+	__u64 busy_ns; /* time in which a job ran, whosever it was */
+	char name[MLPROF_GPU_NAME_MAX];
+	char device[MLPROF_GPU_NAME_MAX]; /* as sysfs calls it, "0000:03:00.0"; "" if not known */
+	char driver[MLPROF_GPU_NAME_MAX]; /* of the device; "" if not known */
+};
+
+/* Whose jobs, and which ring's. */
+struct mlprof_gpu_user {
+	__u64 ring;   /* an id that no other ring has at the same time */
+	__u64 cgroup; /* as in the accounts of who submitted; MLPROF_CGROUP_KERNEL: the kernel did */
+};
+
+/* What the jobs of a user have taken that have ended. A job that has been dropped is not counted. */
+struct mlprof_gpu_jobs {
+	__u64 jobs;
+	__u64 busy_ns;	     /* they ran; no two of a ring at the same time */
+	__u64 queue_wait_ns; /* from submitted to handed to the ring */
+	__u64 ring_wait_ns;  /* handed to the ring, which ran one before them */
+	__u64 naive_ns;	     /* from handed to the ring to done: what others take for busy */
+	__u32 ran_hist[MLPROF_HIST_BUCKETS]; /* of the time that a job ran, as wait histograms */
+};
+
+/* A job that is under way. Its key is the address of its fence. */
+struct mlprof_gpu_job {
+	struct mlprof_gpu_user user; /* the ring is 0 until it has been handed to one */
+	__u64 queued_ns;	     /* CLOCK_MONOTONIC */
+	__u64 handed_ns;	     /* to the ring; 0: not yet */
+};
+
+/* Who takes the calls to a GPU's file. A power of two. */
+enum mlprof_gpu_driver {
+	MLPROF_GPU_NONE = 0, /* no GPU */
+	MLPROF_GPU_NVIDIA = 1,
+	MLPROF_GPU_NVIDIA_UVM = 2,
+	MLPROF_GPU_KFD = 3,
+	MLPROF_GPU_DRM = 4, /* which one, its minor tells */
+	MLPROF_GPU_DRM_OTHER = 5,
+	MLPROF_GPU_AMDGPU = 6,
+	MLPROF_GPU_I915 = 7,
+	MLPROF_GPU_XE = 8,
+	MLPROF_GPU_NOUVEAU = 9,
+	MLPROF_GPU_VIRTIO = 10,
+	MLPROF_GPU_PANFROST = 11,
+	MLPROF_GPU_V3D = 12,
+	MLPROF_GPU_MSM = 13,
+	MLPROF_GPU_LIMA = 14,
+	MLPROF_GPU_ETNAVIV = 15,
+	MLPROF_GPU_DRIVERS = 16,
+};
+
+/* What a call is for. */
+enum mlprof_gpu_op {
+	MLPROF_GPU_OP_OTHER = 0,
+	MLPROF_GPU_OP_SUBMIT = 1,
+	MLPROF_GPU_OP_WAIT = 2,
+	MLPROF_GPU_OP_ALLOC = 3,
+	MLPROF_GPU_OP_FREE = 4,
+	MLPROF_GPU_OP_MAP = 5,
+	MLPROF_GPU_OP_CONTEXT = 6,
+	MLPROF_GPU_OP_QUERY = 7,
+	MLPROF_GPU_OPS = 8,
+};
+
+/* Whose calls, to which device and what for. */
+struct mlprof_gpu_caller {
+	__u64 cgroup; /* as in the accounts */
+	__u32 device; /* the file's, as the kernel numbers it: major << 20 | minor */
+	__u32 op;     /* enum mlprof_gpu_op */
+};
+
+struct mlprof_gpu_calls {
+	__u64 calls;
+	__u64 errors; /* of these, those that the system call failed with an errno */
+	__u64 ns;     /* from their beginning to their end */
+	__u32 hist[MLPROF_HIST_BUCKETS]; /* as wait histograms */
+};
+
+/* Most bytes that are copied of a call's arguments, one less than a power of two, and of those that
+ * a class of objects has beside; and how many there are of UVM's, which do not say. */
+#define MLPROF_GPU_ARG_MAX    255
+#define MLPROF_GPU_PARAMS_MAX 128
+#define MLPROF_GPU_UVM_BYTES  64
+
+/* A call that made, freed or named something, as the driver left it in the caller's memory. */
+struct mlprof_record_gpu_call {
+	struct mlprof_record_header header;
+	__u64 mono_ns;	   /* CLOCK_MONOTONIC when it was over */
+	__u64 cgroup;	   /* the caller's, as in the accounts */
+	__u64 file;	   /* an id that no other open file has */
+	__u32 tgid;	   /* the caller's process */
+	__u32 device;	   /* the file's: major << 20 | minor */
+	__u32 driver;	   /* enum mlprof_gpu_driver */
+	__u32 nr;	   /* of the call, within its driver; wrapped ones are unwrapped */
+	__s32 result;	   /* of the system call; its driver's own is in the arguments */
+	__u32 arg_bytes;   /* of arg; 0: it could not be read */
+	__u32 param_bytes; /* of params */
+	__u32 padding;
+	__u8 arg[256];
+	__u8 params[MLPROF_GPU_PARAMS_MAX];
+};
+
+/* An open file of a GPU is gone, and with it what was made through it. */
+struct mlprof_record_gpu_closed {
+	struct mlprof_record_header header;
+	__u64 mono_ns; /* CLOCK_MONOTONIC */
+	__u64 file;    /* the id that it had */
+	__u32 driver;  /* enum mlprof_gpu_driver */
+	__u32 device;  /* major << 20 | minor */
+};
+
+_Static_assert(sizeof(struct mlprof_gpu_calls) == 128, "GPU calls");
+_Static_assert(sizeof(struct mlprof_record_gpu_call) == 448, "GPU call record");
+_Static_assert(sizeof(struct mlprof_record_gpu_closed) == 32, "GPU file record");
+_Static_assert(sizeof(struct mlprof_gpu_ring) == 112, "GPU ring");
+_Static_assert(sizeof(struct mlprof_gpu_jobs) == 144, "GPU jobs");
 _Static_assert(sizeof(struct mlprof_record_header) == 8, "header");
 _Static_assert(sizeof(struct mlprof_usage) == 136, "usage");
 _Static_assert(sizeof(struct mlprof_record_usage) == 144, "usage record");

@@ -128,8 +128,15 @@ static void print_exited(void *context, uint64_t cgroup, uint64_t rss_bytes)
 
 static void drain(struct probe *probe)
 {
-	const struct record_sink sink = {probe,	    ignore_usage, ignore_cpu,  print_cgroup,
-					 print_oom, print_stall,  print_exited};
+	const struct record_sink sink = {
+		.context = probe,
+		.usage = ignore_usage,
+		.cpu = ignore_cpu,
+		.cgroup = print_cgroup,
+		.oom = print_oom,
+		.stall = print_stall,
+		.exited = print_exited,
+	};
 	struct kernel_counts counts;
 	int err = kernel_drain(probe->kernel, &sink);
 

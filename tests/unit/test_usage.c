@@ -26,7 +26,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->owners = owners_new(&options);
-	f->usage = usage_new(f->owners);
+	f->usage = usage_new(f->owners, "");
 	*state = f;
 	return f->owners && f->usage ? 0 : -1;
 }

@@ -123,6 +123,7 @@ static void drain(struct agent *agent)
 	err = kernel_drain(agent->kernel, &sink);
 	usage_end(agent->usage);
 	agent_memory_sample(&agent->memory);
+	agent_gpu_sample(&agent->gpu);
 	sweep(agent);
 	if (!err)
 		err = agent_publish(agent);
@@ -258,7 +259,7 @@ static int start(struct agent *agent)
 		return err;
 	agent->board = snapshot_board_new();
 	agent->owners = owners_new(&owners);
-	agent->usage = agent->owners ? usage_new(agent->owners) : NULL;
+	agent->usage = agent->owners ? usage_new(agent->owners, agent->options.gpu_in_order) : NULL;
 	if (!agent->board || !agent->usage) {
 		log_error("memory is out");
 		return -ENOMEM;
@@ -273,6 +274,7 @@ static int start(struct agent *agent)
 		return err;
 	agent_memory_start(&agent->memory, agent->kernel, &agent->hierarchy,
 			   usage_memory(agent->usage), agent->options.interval_ns);
+	agent_gpu_start(&agent->gpu, usage_gpu(agent->usage), agent->hierarchy.v1);
 	agent->names = names_start(&agent->options.names);
 	if (!agent->names) {
 		log_error("memory is out");
@@ -296,6 +298,7 @@ static void stop(struct agent *agent)
 	http_stop(agent->http);
 	names_stop(agent->names);
 	agent_memory_stop(&agent->memory);
+	agent_gpu_stop(&agent->gpu);
 	kernel_close(agent->kernel);
 	usage_free(agent->usage);
 	owners_free(agent->owners);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "cmd/agent_gpu.h"
 #include "cmd/agent_memory.h"
 #include "expose/http.h"
 #include "kernel/kernel.h"
@@ -33,6 +34,7 @@ struct agent_options {
 	uint64_t slots;		 /* per CPU; 0: default */
 	uint64_t most_owners;
 	uint64_t most_pods;
+	const char *gpu_in_order; /* drivers with commas between them; "" for none */
 	struct names_options names;
 	enum stats_mode stats;
 	enum log_format log_format;
@@ -51,6 +53,7 @@ struct agent {
 	struct owners *owners;
 	struct usage *usage;
 	struct agent_memory memory;
+	struct agent_gpu gpu;
 	struct names *names;
 	uint64_t names_ns; /* when the answer came that was learnt last */
 	struct kernel *kernel;

@@ -22,6 +22,7 @@ enum option_id {
 	OPT_SLOTS,
 	OPT_MOST_OWNERS,
 	OPT_MOST_PODS,
+	OPT_GPU_IN_ORDER,
 	OPT_BPF_STATS,
 	OPT_LOG_FORMAT,
 	OPT_LOG_LEVEL,
@@ -38,6 +39,7 @@ static const struct option long_options[] = {
 	{"max-owners", required_argument, NULL, OPT_MOST_OWNERS},
 	{"max-pods", required_argument, NULL, OPT_MOST_PODS},
 	NAMES_LONG_OPTIONS,
+	{"gpu-in-order", required_argument, NULL, OPT_GPU_IN_ORDER},
 	{"bpf-stats", required_argument, NULL, OPT_BPF_STATS},
 	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -59,6 +61,8 @@ static const char help[] =
 	"  --slots N            open accounts per CPU, a power of two from 64 to 4096 (by CPUs)\n"
 	"  --max-owners N       pods' containers and units told apart; the rest are 'other' (16384)\n"
 	"  --max-pods N         pods told apart; the rest are 'other' (2000)\n"
+	"  --gpu-in-order LIST  drivers of GPUs whose rings run one job after the other, besides those\n"
+	"                       known to, with commas between them: only then is busy time known\n"
 	"  --bpf-stats WHEN     measure the programs: never, sampled (1 drain in 60) or always\n"
 	"  --log-format FORMAT  plain or json\n"
 	"  --log-level LEVEL    error, warn, info or debug\n"
@@ -77,6 +81,7 @@ static const char *const takes[] = {
 	TAKES(OPT_SLOTS) = "a power of two from 64 to 4096",
 	TAKES(OPT_MOST_OWNERS) = "a number from 1 to 1048576",
 	TAKES(OPT_MOST_PODS) = "a number from 1 to 100000",
+	TAKES(OPT_GPU_IN_ORDER) = "names of drivers",
 	TAKES(OPT_BPF_STATS) = "never, sampled or always",
 	TAKES(OPT_LOG_FORMAT) = "plain or json",
 	TAKES(OPT_LOG_LEVEL) = "error, warn, info or debug",
@@ -126,6 +131,9 @@ static bool read_option(struct agent_options *o, int id, const char *text)
 		return read_unsigned(text, 1, 1u << 20, &o->most_owners);
 	case OPT_MOST_PODS:
 		return read_unsigned(text, 1, 100000, &o->most_pods);
+	case OPT_GPU_IN_ORDER:
+		o->gpu_in_order = text;
+		return true;
 	case OPT_BPF_STATS:
 		return read_word(text, stats, &o->stats);
 	case OPT_LOG_FORMAT:
@@ -153,6 +161,7 @@ int agent_options_read(struct agent_options *o, int argc, char **argv)
 		.keep_ns = 600 * SECOND,
 		.most_owners = 16384,
 		.most_pods = 2000,
+		.gpu_in_order = "",
 		.names = NAMES_DEFAULTS,
 		.stats = STATS_SAMPLED,
 		.log_level = LOG_LEVEL_INFO,

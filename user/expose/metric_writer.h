@@ -81,6 +81,10 @@ void put_label(struct writer *w, const char *label, const char *text);
 /* ,LABEL="TEXT" */
 void put_more(struct writer *w, const char *label, const char *text);
 
+/* The series of a histogram of the family at hand, with the label `namespace` (histogram.c). */
+void put_namespace_histogram(struct writer *w, const char *namespace_,
+			     const struct wait_hist *hist);
+
 /* What follows the labels: a space, the number and the end of the line. */
 void put_value(struct writer *w, uint64_t value);
 

@@ -32,8 +32,8 @@ struct kernel_feature {
 };
 
 /*
- * Who takes the records, in no order. A record is valid during the call only. The last three may be
- * NULL.
+ * Who takes the records, in no order. A record is valid during the call only. All from `oom` on may
+ * be NULL.
  */
 struct record_sink {
 	void *context;
@@ -47,6 +47,9 @@ struct record_sink {
 	/* Before the record that the cgroup was removed: the most that one of its processes had, of
 	 * those that have ended: an estimate of what the cgroup had. */
 	void (*exited)(void *context, uint64_t cgroup, uint64_t rss_bytes);
+	/* While kernel/gpu_calls.h is open. */
+	void (*gpu_call)(void *context, const struct mlprof_record_gpu_call *record);
+	void (*gpu_closed)(void *context, const struct mlprof_record_gpu_closed *record);
 };
 
 /* What reading cost and found, since the start. */

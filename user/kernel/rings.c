@@ -77,6 +77,27 @@ static int take_oom(struct kernel *kernel, const struct mlprof_record_oom *recor
 	return 0;
 }
 
+static int take_gpu_call(struct kernel *kernel, const struct mlprof_record_gpu_call *record,
+			 size_t bytes)
+{
+	if (bytes != sizeof(*record) || record->arg_bytes > sizeof(record->arg) ||
+	    record->param_bytes > sizeof(record->params))
+		return -EBADMSG;
+	if (kernel->sink->gpu_call)
+		kernel->sink->gpu_call(kernel->sink->context, record);
+	return 0;
+}
+
+static int take_gpu_closed(struct kernel *kernel, const struct mlprof_record_gpu_closed *record,
+			   size_t bytes)
+{
+	if (bytes != sizeof(*record))
+		return -EBADMSG;
+	if (kernel->sink->gpu_closed)
+		kernel->sink->gpu_closed(kernel->sink->context, record);
+	return 0;
+}
+
 static int take_by_kind(struct kernel *kernel, void *data, size_t bytes)
 {
 	const struct mlprof_record_header *header = data;
@@ -92,6 +113,10 @@ static int take_by_kind(struct kernel *kernel, void *data, size_t bytes)
 		return take_cgroup(kernel, data, bytes);
 	case MLPROF_RECORD_OOM:
 		return take_oom(kernel, data, bytes);
+	case MLPROF_RECORD_GPU_CALL:
+		return take_gpu_call(kernel, data, bytes);
+	case MLPROF_RECORD_GPU_CLOSED:
+		return take_gpu_closed(kernel, data, bytes);
 	default:
 		return -EBADMSG;
 	}

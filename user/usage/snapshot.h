@@ -86,6 +86,49 @@ struct usage_row {
 	struct memory_row memory;
 };
 
+/* What a part of a GPU does, as the label `engine` spells it: gpu_engine_names. */
+enum gpu_engine {
+	GPU_ENGINE_COMPUTE,
+	GPU_ENGINE_GRAPHICS,
+	GPU_ENGINE_COPY,
+	GPU_ENGINE_VIDEO,
+	GPU_ENGINE_OTHER,
+	GPU_ENGINES,
+};
+
+extern const char *const gpu_engine_names[GPU_ENGINES];
+
+/* What one owner has used of an engine of a GPU since the agent first saw it. */
+struct gpu_row {
+	enum owner_kind kind;
+	const char *namespace_, *pod, *container; /* as in usage_row */
+	const char *unit;			  /* likewise; "system": the kernel's own jobs */
+	bool settling;
+	const char *gpu; /* the device as sysfs calls it */
+	enum gpu_engine engine;
+	uint64_t jobs;		/* that have ended */
+	bool busy_known;	/* busy_ns and ring_wait_ns are */
+	uint64_t busy_ns;	/* they ran; up to now, also those that run */
+	uint64_t queue_wait_ns; /* from submitted to handed to a ring */
+	uint64_t ring_wait_ns;	/* from handed to it to begun */
+};
+
+/* What all have used of an engine of a GPU. */
+struct gpu_engine_row {
+	const char *gpu, *driver;
+	enum gpu_engine engine;
+	unsigned int rings;	  /* that work side by side */
+	bool busy_known;	  /* both below are */
+	uint64_t busy_ns;	  /* summed over rings */
+	uint64_t unattributed_ns; /* of that, of nobody who is known */
+};
+
+/* How long jobs ran, of all pods of a namespace. */
+struct gpu_namespace_row {
+	const char *namespace_;
+	struct wait_hist ran;
+};
+
 /* Run-queue latency of all pods of a namespace. */
 struct namespace_row {
 	const char *namespace_; /* "" for pods whose namespace is unknown */
@@ -143,6 +186,12 @@ struct snapshot {
 	size_t nr_rows;
 	const struct namespace_row *namespaces; /* sorted by name */
 	size_t nr_namespaces;
+	const struct gpu_row *gpu_rows;
+	size_t nr_gpu_rows;
+	const struct gpu_engine_row *gpu_engines;
+	size_t nr_gpu_engines;
+	const struct gpu_namespace_row *gpu_namespaces;
+	size_t nr_gpu_namespaces;
 	const struct loss_row *losses;
 	size_t nr_losses;
 	const struct program_row *programs;

@@ -57,6 +57,7 @@ static const struct {
 struct usage {
 	struct owners *owners;
 	struct memory_usage *memory;
+	struct gpu_usage *gpu;
 	struct total *totals; /* by owner's number */
 	uint32_t nr_totals;
 	struct mlprof_usage *pending; /* of cgroups that are not known yet */
@@ -82,7 +83,7 @@ static uint64_t show(struct shown *shown)
 	return shown->highest;
 }
 
-struct usage *usage_new(struct owners *owners)
+struct usage *usage_new(struct owners *owners, const char *gpu_in_order)
 {
 	struct usage *usage = calloc(1, sizeof(*usage));
 
@@ -91,8 +92,9 @@ struct usage *usage_new(struct owners *owners)
 	usage->owners = owners;
 	usage->order_generation = UINT64_MAX;
 	usage->memory = memory_usage_new(owners);
-	if (!usage->memory) {
-		free(usage);
+	usage->gpu = gpu_usage_new(owners, gpu_in_order);
+	if (!usage->memory || !usage->gpu) {
+		usage_free(usage);
 		return NULL;
 	}
 	return usage;
@@ -103,6 +105,11 @@ struct memory_usage *usage_memory(struct usage *usage)
 	return usage->memory;
 }
 
+struct gpu_usage *usage_gpu(struct usage *usage)
+{
+	return usage->gpu;
+}
+
 void usage_free(struct usage *usage)
 {
 	if (!usage)
@@ -110,6 +117,7 @@ void usage_free(struct usage *usage)
 	for (size_t i = 0; i < usage->nr_namespaces; i++)
 		free(usage->namespaces[i].name);
 	memory_usage_free(usage->memory);
+	gpu_usage_free(usage->gpu);
 	free(usage->namespaces);
 	free(usage->totals);
 	free(usage->pending);
@@ -285,6 +293,7 @@ static void forget_owner(void *context, uint32_t owner)
 	struct usage *usage = context;
 
 	memory_usage_forget(usage->memory, owner);
+	gpu_usage_forget(usage->gpu, owner);
 	if (owner < usage->nr_totals)
 		memset(&usage->totals[owner], 0, sizeof(usage->totals[owner]));
 }
@@ -296,6 +305,7 @@ static void merge_totals(void *context, uint32_t goes, uint32_t stays)
 	struct total *from = goes < usage->nr_totals ? &usage->totals[goes] : NULL, *to;
 
 	memory_usage_merge(usage->memory, goes, stays);
+	gpu_usage_merge(usage->gpu, goes, stays);
 	to = from ? total_of(usage, stays) : NULL;
 	if (!to)
 		return;
@@ -494,5 +504,7 @@ int usage_fill(struct usage *usage, struct snapshot *snap)
 		err = fill_rows(usage, snap);
 	if (!err)
 		err = fill_namespaces(usage, snap);
+	if (!err)
+		err = gpu_usage_fill(usage->gpu, snap);
 	return err ? err : fill_losses(usage, snap);
 }

@@ -11,17 +11,22 @@
 
 #include "mlprof/record.h"
 #include "owner/owners.h"
+#include "usage/gpu_usage.h"
 #include "usage/memory_usage.h"
 #include "usage/snapshot.h"
 
 struct usage;
 
-/* `owners` must outlive the result. NULL when memory is out. */
-struct usage *usage_new(struct owners *owners);
+/*
+ * `owners` must outlive the result. `gpu_in_order` as gpu_usage_new() has it. NULL when memory is
+ * out.
+ */
+struct usage *usage_new(struct owners *owners, const char *gpu_in_order);
 void usage_free(struct usage *usage);
 
-/* Where samples of memory go. */
+/* Where samples of memory go, and what is read of GPUs. */
 struct memory_usage *usage_memory(struct usage *usage);
+struct gpu_usage *usage_gpu(struct usage *usage);
 
 /*
  * A drain begins at `now_ns` (CLOCK_MONOTONIC); the records of it follow. Lets those go who have

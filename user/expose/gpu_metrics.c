@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What has no busy time has no sample of it: an engine whose jobs run side by side, where only how
+ * many there were and how long they waited is known.
+ */
+#include "expose/gpu_metrics.h"
+
+static void put_row(struct writer *w, const struct gpu_row *row, uint64_t value)
+{
+	if (row->kind == OWNER_POD) {
+		put_label(w, "namespace", row->namespace_);
+		put_more(w, "pod", row->pod);
+		put_more(w, "container", row->container);
+	} else {
+		put_label(w, "unit", row->unit);
+	}
+	put_more(w, "gpu", row->gpu);
+	put_more(w, "engine", gpu_engine_names[row->engine]);
+	buf_putc(w->to, '}');
+	put_value(w, value);
+}
+
+static void put_rows(struct writer *w, enum owner_kind kind, size_t offset, bool of_busy)
+{
+	for (size_t i = 0; i < w->snap->nr_gpu_rows; i++) {
+		const struct gpu_row *row = &w->snap->gpu_rows[i];
+
+		if (row->kind == kind && !row->settling && (row->busy_known || !of_busy))
+			put_row(w, row, value_at(row, offset));
+	}
+}
+
+static void pods(struct writer *w, const struct family *family)
+{
+	put_rows(w, OWNER_POD, family->offset, false);
+}
+
+static void pods_busy(struct writer *w, const struct family *family)
+{
+	put_rows(w, OWNER_POD, family->offset, true);
+}
+
+static void units(struct writer *w, const struct family *family)
+{
+	put_rows(w, OWNER_UNIT, family->offset, false);
+}
+
+static void units_busy(struct writer *w, const struct family *family)
+{
+	put_rows(w, OWNER_UNIT, family->offset, true);
+}
+
+static void namespaces(struct writer *w, const struct family *family)
+{
+	(void)family;
+	for (size_t i = 0; i < w->snap->nr_gpu_namespaces; i++)
+		put_namespace_histogram(w, w->snap->gpu_namespaces[i].namespace_,
+					&w->snap->gpu_namespaces[i].ran);
+}
+
+static void put_engine(struct writer *w, const struct gpu_engine_row *row, uint64_t value)
+{
+	put_label(w, "gpu", row->gpu);
+	put_more(w, "engine", gpu_engine_names[row->engine]);
+	buf_putc(w->to, '}');
+	put_value(w, value);
+}
+
+static void engines(struct writer *w, const struct family *family)
+{
+	for (size_t i = 0; i < w->snap->nr_gpu_engines; i++)
+		if (w->snap->gpu_engines[i].busy_known)
+			put_engine(w, &w->snap->gpu_engines[i],
+				   value_at(&w->snap->gpu_engines[i], family->offset));
+}
+
+static void rings(struct writer *w, const struct family *family)
+{
+	(void)family;
+	for (size_t i = 0; i < w->snap->nr_gpu_engines; i++)
+		put_engine(w, &w->snap->gpu_engines[i], w->snap->gpu_engines[i].rings);
+}
+
+#define ROW(member)    offsetof(struct gpu_row, member)
+#define ENGINE(member) offsetof(struct gpu_engine_row, member)
+
+static const struct family families[] = {
+	{"mlprof_gpu_busy_seconds", COUNTER, UNIT_SECONDS,
+	 "Time that jobs of a container ran on an engine of a GPU.", pods_busy, ROW(busy_ns)},
+	{"mlprof_gpu_queue_wait_seconds", COUNTER, UNIT_SECONDS,
+	 "Time that jobs of a container waited before the GPU was given them.", pods,
+	 ROW(queue_wait_ns)},
+	{"mlprof_gpu_ring_wait_seconds", COUNTER, UNIT_SECONDS,
+	 "Time that jobs of a container waited at the GPU, which ran another one.", pods_busy,
+	 ROW(ring_wait_ns)},
+	{"mlprof_gpu_jobs", COUNTER, UNIT_NONE, "Jobs of a container that have ended.", pods,
+	 ROW(jobs)},
+	{"mlprof_gpu_job_seconds", HISTOGRAM, UNIT_SECONDS, "How long jobs of pods ran.",
+	 namespaces, 0},
+	{"mlprof_unit_gpu_busy_seconds", COUNTER, UNIT_SECONDS,
+	 "The same for what belongs to no pod; the unit system is the kernel's own jobs.",
+	 units_busy, ROW(busy_ns)},
+	{"mlprof_unit_gpu_jobs", COUNTER, UNIT_NONE, "Jobs of what belongs to no pod.", units,
+	 ROW(jobs)},
+	{"mlprof_gpu_device_busy_seconds", COUNTER, UNIT_SECONDS,
+	 "Time that an engine of a GPU ran a job, whosever, summed over its rings.", engines,
+	 ENGINE(busy_ns)},
+	{"mlprof_gpu_unattributed_busy_seconds", COUNTER, UNIT_SECONDS,
+	 "Of that, time of jobs whose owner is not known.", engines, ENGINE(unattributed_ns)},
+	{"mlprof_gpu_engine_rings", GAUGE, UNIT_NONE,
+	 "Rings of an engine, which work side by side.", rings, 0},
+};
+
+void put_gpu_families(struct writer *w)
+{
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		put_family(w, &families[i]);
+}
