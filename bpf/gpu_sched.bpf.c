@@ -160,6 +160,8 @@ int on_job_handed(struct bpf_raw_tracepoint_args *ctx)
 	if (job) {
 		job->user.ring = pointer_at(fence, fence_sched_at);
 		job->handed_ns = bpf_ktime_get_ns();
+		/* So that it is known while its first job runs. */
+		ring_of_sched(job->user.ring);
 	}
 	return 0;
 }

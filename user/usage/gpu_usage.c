@@ -111,10 +111,13 @@ void gpu_usage_begin(struct gpu_usage *gpu, uint64_t now_ns)
 		gpu->totals[i].running_ns = 0;
 }
 
-/* The engine that a ring is of; ENGINES_MAX if there is no room for one more. */
+/*
+ * The engine that a ring is of. A device that no driver is bound to is one that its driver has made
+ * for itself, and called as itself. ENGINES_MAX if there is no room for one more. */
 static uint32_t engine_of(struct gpu_usage *gpu, const struct mlprof_gpu_ring *ring)
 {
-	enum gpu_engine what = gpu_engine_of(ring->driver, ring->name);
+	const char *driver = ring->driver[0] ? ring->driver : ring->device;
+	enum gpu_engine what = gpu_engine_of(driver, ring->name);
 	struct engine *engine;
 	uint32_t i;
 
@@ -126,8 +129,8 @@ static uint32_t engine_of(struct gpu_usage *gpu, const struct mlprof_gpu_ring *r
 	engine = &gpu->engines[gpu->nr_engines++];
 	engine->what = what;
 	snprintf(engine->gpu, sizeof(engine->gpu), "%s", ring->device);
-	snprintf(engine->driver, sizeof(engine->driver), "%s", ring->driver);
-	engine->in_order = gpu_is_in_order(ring->driver, gpu->in_order);
+	snprintf(engine->driver, sizeof(engine->driver), "%s", driver);
+	engine->in_order = gpu_is_in_order(driver, gpu->in_order);
 	return i;
 }
 
