@@ -24,47 +24,55 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
  * Where the scheduler's types have what is read: they are in the module's BTF, which CO-RE would
- * need CAP_SYS_ADMIN to open. Written by user space once the module is there, before the programs
- * are attached. In bytes.
+ * need CAP_SYS_ADMIN to open. Written by user space before load. In bytes.
  */
-__u32 job_fence_at = 0;	   /* drm_sched_job.s_fence */
-__u32 fence_sched_at = 0;  /* drm_sched_fence.sched */
-__u32 sched_name_at = 0;   /* drm_gpu_scheduler.name */
-__u32 sched_device_at = 0; /* drm_gpu_scheduler.dev */
-
-/* What could not be told: jobs that found the table full, and jobs done whose beginning is not
- * known, as they began before these programs did. Written by all CPUs. */
-__u64 jobs_lost = 0;
-__u64 jobs_unknown = 0;
+const volatile __u32 job_fence_at = 0;	  /* drm_sched_job.s_fence */
+const volatile __u32 job_sched_at = 0;	  /* drm_sched_job.sched */
+const volatile __u32 fence_sched_at = 0;  /* drm_sched_fence.sched */
+const volatile __u32 sched_name_at = 0;	  /* drm_gpu_scheduler.name */
+const volatile __u32 sched_device_at = 0; /* drm_gpu_scheduler.dev */
 
 /*
- * Jobs under way, by the address of their fence: one that is used again belongs to a job that is
- * queued later, and takes the place. Written in the three events, which come one after the other
- * for a job, on any CPU. Memory: entries * about 100 bytes, for all CPUs.
+ * All tables lie in memory that user space has mapped, and an entry is found by a key of 64 bits in
+ * one of a few places next to each other: hash tables of the kernel's take three times as long,
+ * most of it for memory that comes and goes. Whoever finds a free place takes it by an exchange.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, u64);
-	__type(value, struct mlprof_gpu_job);
-} gpu_jobs SEC(".maps");
+#define WAYS 4
 
-/* Rings, by the address of their scheduler. Written where one's jobs are done. Memory: 40 KiB. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
-	__type(key, u64);
-	__type(value, struct mlprof_gpu_ring);
-} gpu_rings SEC(".maps");
+static __always_inline u32 first_place(u64 key, u32 bits)
+{
+	return key * 0x9e3779b97f4a7c15ULL >> (64 - bits) & ~(WAYS - 1U);
+}
 
-/* Sums by ring and cgroup, written likewise, read at each drain. Memory: entries * about 210 bytes.
+static __always_inline bool take_place(u64 *key_of_place, u64 key)
+{
+	return !__sync_val_compare_and_swap(key_of_place, 0, key);
+}
+
+/*
+ * Jobs under way, by the address of their fence, which is free again when the job is done. Written
+ * in the three events of the job, which come one after the other, on any CPU. Memory: 160 KiB.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2048);
-	__type(key, struct mlprof_gpu_user);
-	__type(value, struct mlprof_gpu_jobs);
-} gpu_sums SEC(".maps");
+#define JOB_BITS 12
+struct mlprof_gpu_job gpu_jobs[1 << JOB_BITS];
+
+/*
+ * Rings, by the address of their scheduler. Written where their jobs are done, which for one ring
+ * is one after the other. Memory: 30 KiB.
+ */
+#define RING_BITS 8
+struct mlprof_gpu_ring gpu_rings[1 << RING_BITS];
+
+/* Sums, by ring and cgroup; written likewise. Memory: 288 KiB. User space gives places back. */
+#define SUM_BITS 11
+struct mlprof_gpu_jobs gpu_sums[1 << SUM_BITS];
+
+/*
+ * What could not be told: jobs that found no place, or whose ring or user found none; and jobs done
+ * whose beginning is not known, as it was before these programs came. Written by all CPUs.
+ */
+__u64 jobs_lost = 0;
+__u64 jobs_unknown = 0;
 
 static __always_inline u64 pointer_at(u64 object, u32 offset)
 {
@@ -74,14 +82,26 @@ static __always_inline u64 pointer_at(u64 object, u32 offset)
 	return pointer;
 }
 
+/* A job's fence and ring lie side by side in all kernels there are: one read is half of two. */
+static __always_inline u64 fence_of_job(u64 job, u64 *sched)
+{
+	u64 both[2] = {};
+
+	if (job_sched_at + sizeof(u64) != job_fence_at) {
+		*sched = pointer_at(job, job_sched_at);
+		return pointer_at(job, job_fence_at);
+	}
+	bpf_probe_read_kernel(both, sizeof(both), (void *)(job + job_sched_at));
+	*sched = both[0];
+	return both[1];
+}
+
 /* Kernel threads submit what drivers do for themselves: page tables, memory that moves. */
 static __always_inline u64 submitter(void)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
-		return MLPROF_CGROUP_KERNEL;
-	return current_account();
+	return task->flags & PF_KTHREAD ? MLPROF_CGROUP_KERNEL : current_account();
 }
 
 static void read_name(char *to, u64 object, u32 offset)
@@ -89,43 +109,97 @@ static void read_name(char *to, u64 object, u32 offset)
 	bpf_probe_read_kernel_str(to, MLPROF_GPU_NAME_MAX, (void *)pointer_at(object, offset));
 }
 
-/* Once for each ring; who comes second finds it made. */
-static __noinline int add_ring(u64 sched)
+/* Once for each ring: the first to hand a job to it. */
+static __noinline int name_ring(struct mlprof_gpu_ring *ring, u64 sched)
 {
-	struct mlprof_gpu_ring ring = {};
 	struct device *device = (void *)pointer_at(sched, sched_device_at);
 	const char *name;
 
-	read_name(ring.name, sched, sched_name_at);
+	if (!ring)
+		return 0;
+	read_name(ring->name, sched, sched_name_at);
 	name = BPF_CORE_READ(device, kobj.name);
-	bpf_probe_read_kernel_str(ring.device, sizeof(ring.device), name);
+	bpf_probe_read_kernel_str(ring->device, sizeof(ring->device), name);
 	name = BPF_CORE_READ(device, driver, name);
-	bpf_probe_read_kernel_str(ring.driver, sizeof(ring.driver), name);
-	return (int)bpf_map_update_elem(&gpu_rings, &sched, &ring, BPF_NOEXIST);
+	bpf_probe_read_kernel_str(ring->driver, sizeof(ring->driver), name);
+	return 0;
 }
 
-static __always_inline struct mlprof_gpu_ring *ring_of_sched(u64 sched)
+/* The number of a ring plus one; 0 if there is no place for it. */
+static __always_inline u32 ring_of_sched(u64 sched)
 {
-	struct mlprof_gpu_ring *ring = bpf_map_lookup_elem(&gpu_rings, &sched);
+	u32 first = first_place(sched, RING_BITS);
 
-	if (ring || !sched)
-		return ring;
-	add_ring(sched);
-	return bpf_map_lookup_elem(&gpu_rings, &sched);
+	for (u32 i = 0; i < WAYS; i++) {
+		u32 at = (first + i) & ((1 << RING_BITS) - 1);
+
+		if (gpu_rings[at].id == sched)
+			return at + 1;
+	}
+	for (u32 i = 0; i < WAYS && sched; i++) {
+		u32 at = (first + i) & ((1 << RING_BITS) - 1);
+
+		if (take_place(&gpu_rings[at].id, sched)) {
+			name_ring(&gpu_rings[at], sched);
+			return at + 1;
+		}
+	}
+	return 0;
 }
 
-static __always_inline struct mlprof_gpu_jobs *sums_of(const struct mlprof_gpu_user *user)
+static __always_inline struct mlprof_gpu_job *job_of(u64 fence)
 {
-	static const struct mlprof_gpu_jobs none;
-	struct mlprof_gpu_jobs *sums = bpf_map_lookup_elem(&gpu_sums, user);
+	u32 first = first_place(fence, JOB_BITS);
 
-	if (sums)
-		return sums;
-	bpf_map_update_elem(&gpu_sums, user, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&gpu_sums, user);
+	for (u32 i = 0; i < WAYS; i++) {
+		struct mlprof_gpu_job *job = &gpu_jobs[(first + i) & ((1 << JOB_BITS) - 1)];
+
+		if (job->fence == fence)
+			return job;
+	}
+	return NULL;
 }
 
-/* Jobs of one user may end on two rings at once, but not on one: sums are of one ring. */
+/*
+ * A place for a new job. Jobs of a client that was killed are neither handed over nor done, and stay
+ * until somebody needs the place: the oldest goes. If it does come back, it is one that is unknown.
+ */
+static __always_inline struct mlprof_gpu_job *place_for_job(u64 fence)
+{
+	struct mlprof_gpu_job *job = job_of(fence), *oldest;
+	u32 first = first_place(fence, JOB_BITS);
+
+	if (job)
+		return job;
+	oldest = &gpu_jobs[first & ((1 << JOB_BITS) - 1)];
+	for (u32 i = 0; i < WAYS; i++) {
+		job = &gpu_jobs[(first + i) & ((1 << JOB_BITS) - 1)];
+		if (take_place(&job->fence, fence))
+			return job;
+		if (job->queued_ns < oldest->queued_ns)
+			oldest = job;
+	}
+	if (oldest->handed_ns)
+		__sync_fetch_and_add(&jobs_lost, 1);
+	oldest->fence = fence;
+	return oldest;
+}
+
+/* Ids of cgroups are small numbers: with a ring's they make one word. */
+static __always_inline struct mlprof_gpu_jobs *sums_of(u64 cgroup, u32 ring)
+{
+	u64 key = cgroup << RING_BITS | (ring - 1);
+	u32 first = first_place(key + 1, SUM_BITS);
+
+	for (u32 i = 0; i < WAYS; i++) {
+		struct mlprof_gpu_jobs *sums = &gpu_sums[(first + i) & ((1 << SUM_BITS) - 1)];
+
+		if (sums->key == key || take_place(&sums->key, key))
+			return sums;
+	}
+	return NULL;
+}
+
 static __always_inline void add_job(struct mlprof_gpu_jobs *sums, const struct mlprof_gpu_job *job,
 				    u64 begun, u64 now)
 {
@@ -133,7 +207,6 @@ static __always_inline void add_job(struct mlprof_gpu_jobs *sums, const struct m
 	sums->busy_ns += now - begun;
 	sums->queue_wait_ns += job->handed_ns - job->queued_ns;
 	sums->ring_wait_ns += begun - job->handed_ns;
-	sums->naive_ns += now - job->handed_ns;
 	sums->ran_hist[hist_bucket(now - begun)]++;
 }
 
@@ -142,11 +215,14 @@ SEC("raw_tp")
 int on_job_queued(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 fence = pointer_at(ctx->args[0], job_fence_at);
-	struct mlprof_gpu_job job = {.queued_ns = bpf_ktime_get_ns()};
+	struct mlprof_gpu_job *job;
 
-	job.user.cgroup = submitter();
-	if (bpf_map_update_elem(&gpu_jobs, &fence, &job, BPF_ANY))
-		__sync_fetch_and_add(&jobs_lost, 1);
+	if (!fence)
+		return 0;
+	job = place_for_job(fence);
+	job->handed_ns = 0;
+	job->cgroup = submitter();
+	job->queued_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -154,15 +230,13 @@ int on_job_queued(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp")
 int on_job_handed(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 fence = pointer_at(ctx->args[0], job_fence_at);
-	struct mlprof_gpu_job *job = bpf_map_lookup_elem(&gpu_jobs, &fence);
+	u64 sched, fence = fence_of_job(ctx->args[0], &sched);
+	struct mlprof_gpu_job *job = job_of(fence);
 
-	if (job) {
-		job->user.ring = pointer_at(fence, fence_sched_at);
-		job->handed_ns = bpf_ktime_get_ns();
-		/* So that it is known while its first job runs. */
-		ring_of_sched(job->user.ring);
-	}
+	if (!fence || !job)
+		return 0;
+	job->ring = ring_of_sched(sched);
+	job->handed_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -170,10 +244,12 @@ static __always_inline void job_ended(struct mlprof_gpu_ring *ring, struct mlpro
 				      u64 now)
 {
 	u64 begun = job->handed_ns > ring->done_ns ? job->handed_ns : ring->done_ns;
-	struct mlprof_gpu_jobs *sums = sums_of(&job->user);
+	struct mlprof_gpu_jobs *sums = sums_of(job->cgroup, job->ring);
 
-	/* Another CPU has just seen a later one done. */
-	if (begun > now)
+	/* Unless another CPU has just seen a later one done. */
+	if (begun < now)
+		ring->done_ns = now;
+	else
 		begun = now;
 	ring->busy_ns += now - begun;
 	if (sums)
@@ -182,25 +258,31 @@ static __always_inline void job_ended(struct mlprof_gpu_ring *ring, struct mlpro
 		__sync_fetch_and_add(&jobs_lost, 1);
 }
 
+/* The ring of a job that is not known was at it all the same. */
+static __noinline int unknown_ended(u64 fence, u64 now)
+{
+	u32 ring = ring_of_sched(pointer_at(fence, fence_sched_at));
+
+	__sync_fetch_and_add(&jobs_unknown, 1);
+	if (ring)
+		gpu_rings[(ring - 1) & ((1 << RING_BITS) - 1)].done_ns = now;
+	return 0;
+}
+
 /* drm_sched_process_job, or drm_sched_job_done: (struct drm_sched_fence *) */
 SEC("raw_tp")
 int on_job_done(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 fence = ctx->args[0], now = bpf_ktime_get_ns();
-	struct mlprof_gpu_job *job = bpf_map_lookup_elem(&gpu_jobs, &fence);
-	struct mlprof_gpu_ring *ring = ring_of_sched(pointer_at(fence, fence_sched_at));
+	struct mlprof_gpu_job *job = job_of(fence);
+	struct mlprof_gpu_ring *ring;
 
-	if (!ring) {
-		__sync_fetch_and_add(&jobs_lost, 1);
-	} else {
-		if (job && job->handed_ns)
-			job_ended(ring, job, now);
-		else
-			__sync_fetch_and_add(&jobs_unknown, 1);
-		if (now > ring->done_ns)
-			ring->done_ns = now;
+	if (!job)
+		return unknown_ended(fence, now);
+	if (job->handed_ns && job->ring) {
+		ring = &gpu_rings[(job->ring - 1) & ((1 << RING_BITS) - 1)];
+		job_ended(ring, job, now);
 	}
-	if (job)
-		bpf_map_delete_elem(&gpu_jobs, &fence);
+	job->fence = 0;
 	return 0;
 }

@@ -189,34 +189,34 @@ struct mlprof_memory {
  * hardware ring, which runs jobs one after the other, it is the ring.
  */
 struct mlprof_gpu_ring {
+	__u64 id;      /* no other ring has it at the same time; 0: no ring */
 	__u64 done_ns; /* CLOCK_MONOTONIC at which the last job of it ended; 0: none has */
 	__u64 busy_ns; /* time in which a job ran, whosever it was */
 	char name[MLPROF_GPU_NAME_MAX];
 	char device[MLPROF_GPU_NAME_MAX]; /* as sysfs calls it, "0000:03:00.0"; "" if not known */
-	char driver[MLPROF_GPU_NAME_MAX]; /* of the device; "" if not known */
+	char driver[MLPROF_GPU_NAME_MAX]; /* of the device; "" if none is bound */
 };
 
-/* Whose jobs, and which ring's. */
-struct mlprof_gpu_user {
-	__u64 ring;   /* an id that no other ring has at the same time */
-	__u64 cgroup; /* as in the accounts of who submitted; MLPROF_CGROUP_KERNEL: the kernel did */
-};
-
-/* What the jobs of a user have taken that have ended. A job that has been dropped is not counted. */
+/* What the jobs of a cgroup on a ring have taken that have ended. Dropped ones are not counted. */
 struct mlprof_gpu_jobs {
+	/* Number of the ring, and above its 8 bits the cgroup, as in the accounts of who submitted;
+	 * MLPROF_CGROUP_KERNEL: the kernel did. 0: free */
+	__u64 key;
 	__u64 jobs;
 	__u64 busy_ns;	     /* they ran; no two of a ring at the same time */
 	__u64 queue_wait_ns; /* from submitted to handed to the ring */
-	__u64 ring_wait_ns;  /* handed to the ring, which ran one before them */
-	__u64 naive_ns;	     /* from handed to the ring to done: what others take for busy */
+	__u64 ring_wait_ns;  /* from handed to the ring to begun: it ran one before them */
 	__u32 ran_hist[MLPROF_HIST_BUCKETS]; /* of the time that a job ran, as wait histograms */
 };
 
-/* A job that is under way. Its key is the address of its fence. */
+/* A job that is under way. */
 struct mlprof_gpu_job {
-	struct mlprof_gpu_user user; /* the ring is 0 until it has been handed to one */
-	__u64 queued_ns;	     /* CLOCK_MONOTONIC */
-	__u64 handed_ns;	     /* to the ring; 0: not yet */
+	__u64 fence;	 /* its address; 0: no job */
+	__u64 cgroup;	 /* of who submitted, likewise */
+	__u64 queued_ns; /* CLOCK_MONOTONIC */
+	__u64 handed_ns; /* to the ring; 0: not yet */
+	__u32 ring;	 /* its number plus one; 0: not known */
+	__u32 padding;
 };
 
 /* Who takes the calls to a GPU's file. A power of two. */
@@ -303,8 +303,9 @@ struct mlprof_record_gpu_closed {
 _Static_assert(sizeof(struct mlprof_gpu_calls) == 128, "GPU calls");
 _Static_assert(sizeof(struct mlprof_record_gpu_call) == 448, "GPU call record");
 _Static_assert(sizeof(struct mlprof_record_gpu_closed) == 32, "GPU file record");
-_Static_assert(sizeof(struct mlprof_gpu_ring) == 112, "GPU ring");
+_Static_assert(sizeof(struct mlprof_gpu_ring) == 120, "GPU ring");
 _Static_assert(sizeof(struct mlprof_gpu_jobs) == 144, "GPU jobs");
+_Static_assert(sizeof(struct mlprof_gpu_job) == 40, "GPU job");
 _Static_assert(sizeof(struct mlprof_record_header) == 8, "header");
 _Static_assert(sizeof(struct mlprof_usage) == 136, "usage");
 _Static_assert(sizeof(struct mlprof_record_usage) == 144, "usage record");

@@ -54,28 +54,27 @@ static int tear_down(void **state)
 /* A ring of the driver, that has been busy for so long. */
 static void ring(struct fixture *f, uint64_t id, const char *driver, uint64_t busy_ns)
 {
-	struct mlprof_gpu_ring told = {.done_ns = 7 * SEC, .busy_ns = busy_ns};
+	struct mlprof_gpu_ring told = {.id = id, .done_ns = 7 * SEC, .busy_ns = busy_ns};
 
 	strcpy(told.name, "compute");
 	strcpy(told.device, "0000:03:00.0");
 	strcpy(told.driver, driver);
-	gpu_usage_ring(f->gpu, id, &told);
+	gpu_usage_ring(f->gpu, &told);
 }
 
 static bool jobs(struct fixture *f, uint64_t id, uint64_t cgroup, uint64_t nr, uint64_t busy_ns)
 {
-	struct mlprof_gpu_user user = {.ring = id, .cgroup = cgroup};
 	struct mlprof_gpu_jobs sums = {.jobs = nr, .busy_ns = busy_ns, .queue_wait_ns = nr};
 
 	sums.ran_hist[3] = (uint32_t)nr;
-	return gpu_usage_jobs(f->gpu, &user, &sums);
+	return gpu_usage_jobs(f->gpu, id, cgroup, &sums);
 }
 
 static void under_way(struct fixture *f, uint64_t cgroup, uint64_t handed_ns)
 {
-	struct mlprof_gpu_job job = {.user = {RING, cgroup}, .handed_ns = handed_ns};
+	struct mlprof_gpu_job job = {.cgroup = cgroup, .handed_ns = handed_ns};
 
-	gpu_usage_under_way(f->gpu, &job);
+	gpu_usage_under_way(f->gpu, RING, &job);
 }
 
 static const struct snapshot *take(struct fixture *f)

@@ -44,27 +44,27 @@ static void look(struct agent_gpu *gpu, uint64_t now_ns)
 	gpu->failed = err && err != -ENOENT;
 }
 
-static void take_ring(void *context, uint64_t id, const struct mlprof_gpu_ring *ring)
+static void take_ring(void *context, const struct mlprof_gpu_ring *ring)
 {
 	struct agent_gpu *gpu = context;
 
-	gpu_usage_ring(gpu->usage, id, ring);
+	gpu_usage_ring(gpu->usage, ring);
 }
 
-static void take_jobs(void *context, const struct mlprof_gpu_user *user,
+static void take_jobs(void *context, uint64_t ring, uint64_t cgroup,
 		      const struct mlprof_gpu_jobs *jobs)
 {
 	struct agent_gpu *gpu = context;
 
-	if (!gpu_usage_jobs(gpu->usage, user, jobs))
-		gpu_jobs_forget(gpu->jobs, user);
+	if (!gpu_usage_jobs(gpu->usage, ring, cgroup, jobs))
+		gpu_jobs_forget(gpu->jobs, cgroup);
 }
 
-static void take_under_way(void *context, const struct mlprof_gpu_job *job)
+static void take_under_way(void *context, uint64_t ring, const struct mlprof_gpu_job *job)
 {
 	struct agent_gpu *gpu = context;
 
-	gpu_usage_under_way(gpu->usage, job);
+	gpu_usage_under_way(gpu->usage, ring, job);
 }
 
 void agent_gpu_sample(struct agent_gpu *gpu)
@@ -76,6 +76,5 @@ void agent_gpu_sample(struct agent_gpu *gpu)
 	if (!gpu->jobs)
 		return;
 	gpu_usage_begin(gpu->usage, now_ns);
-	/* What failed is read at the next drain. */
 	gpu_jobs_read(gpu->jobs, &sink);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gpu_ioctl.skel.h"
 #include "kernel/gpu_calls.h"
 #include "kernel/internal.h"
 

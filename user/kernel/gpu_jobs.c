@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The programs on the GPU scheduler's events: what they must know of its types, their names, and
  * the reading of their tables. */
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <dirent.h>
 #include <errno.h>
@@ -10,14 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gpu_sched.skel.h"
 #include "kernel/gpu_jobs.h"
 #include "kernel/internal.h"
 
-#define MODULE_BTF "/sys/kernel/btf/gpu_sched"
+#define MODULE_BTF	  "/sys/kernel/btf/gpu_sched"
 
-/* Entries per call; on the stack. */
-#define BATCH 32
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Each event has one name before 6.17 and another from then on; which, the kernel is asked. */
 static const struct {
@@ -29,7 +26,7 @@ static const struct {
 	{"on_job_done", {"drm_sched_job_done", "drm_sched_process_job"}},
 };
 
-#define NR_EVENTS (sizeof(events) / sizeof(events[0]))
+#define NR_EVENTS ARRAY_SIZE(events)
 
 struct gpu_jobs {
 	struct gpu_sched_bpf *bpf;
@@ -54,13 +51,14 @@ static int set_offsets(struct gpu_sched_bpf *bpf, const struct btf *btf)
 		const char *type, *field;
 		__u32 *offset;
 	} wanted[] = {
-		{"drm_sched_job", "s_fence", &bpf->bss->job_fence_at},
-		{"drm_sched_fence", "sched", &bpf->bss->fence_sched_at},
-		{"drm_gpu_scheduler", "name", &bpf->bss->sched_name_at},
-		{"drm_gpu_scheduler", "dev", &bpf->bss->sched_device_at},
+		{"drm_sched_job", "s_fence", (__u32 *)&bpf->rodata->job_fence_at},
+		{"drm_sched_job", "sched", (__u32 *)&bpf->rodata->job_sched_at},
+		{"drm_sched_fence", "sched", (__u32 *)&bpf->rodata->fence_sched_at},
+		{"drm_gpu_scheduler", "name", (__u32 *)&bpf->rodata->sched_name_at},
+		{"drm_gpu_scheduler", "dev", (__u32 *)&bpf->rodata->sched_device_at},
 	};
 
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
 		int offset = offset_of(btf, wanted[i].type, wanted[i].field);
 
 		if (offset < 0)
@@ -100,8 +98,8 @@ static int attach(struct gpu_jobs *jobs)
 	return 0;
 }
 
-/* As load_object() in load.c has it for the same reason. */
-static int load(struct gpu_jobs *jobs, bool cgroup_v1)
+/* As open_object() in load.c has it for the same reason. */
+static int open_programs(struct gpu_jobs *jobs, bool cgroup_v1)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = "/sys/kernel/btf/vmlinux");
 
@@ -109,7 +107,7 @@ static int load(struct gpu_jobs *jobs, bool cgroup_v1)
 	if (!jobs->bpf)
 		return -errno;
 	jobs->bpf->rodata->cgroup_v1 = cgroup_v1;
-	return gpu_sched_bpf__load(jobs->bpf);
+	return 0;
 }
 
 /* Drivers are holders of the module; where it is part of the kernel, its types are. */
@@ -131,7 +129,7 @@ int gpu_jobs_open(bool cgroup_v1, struct gpu_jobs **ret, const char **why)
 {
 	static char reason[128];
 	struct gpu_jobs *jobs;
-	const char *step = "load";
+	const char *step = "open the programs";
 	int err;
 
 	*why = "no driver of a GPU that uses the kernel's scheduler is loaded";
@@ -140,10 +138,14 @@ int gpu_jobs_open(bool cgroup_v1, struct gpu_jobs **ret, const char **why)
 	jobs = calloc(1, sizeof(*jobs));
 	if (!jobs)
 		return -ENOMEM;
-	err = load(jobs, cgroup_v1);
+	err = open_programs(jobs, cgroup_v1);
 	if (!err) {
 		step = "know its types in " MODULE_BTF;
 		err = learn_types(jobs->bpf);
+	}
+	if (!err) {
+		step = "load the programs";
+		err = gpu_sched_bpf__load(jobs->bpf);
 	}
 	if (!err) {
 		step = "attach to its events";
@@ -168,75 +170,63 @@ void gpu_jobs_close(struct gpu_jobs *jobs)
 	free(jobs);
 }
 
-/* One kind of table: its entries go to the sink in batches. */
-struct table {
-	const struct bpf_map *map;
-	void (*hand_over)(const struct gpu_jobs_sink *sink, const void *key, const void *value);
-};
-
-static void hand_over_ring(const struct gpu_jobs_sink *sink, const void *key, const void *value)
+/* The programs write meanwhile: what is handed over is a copy. */
+static void read_rings(const struct gpu_sched_bpf *bpf, const struct gpu_jobs_sink *sink)
 {
-	__u64 id;
+	for (size_t i = 0; i < ARRAY_SIZE(bpf->bss->gpu_rings); i++) {
+		struct mlprof_gpu_ring ring = bpf->bss->gpu_rings[i];
 
-	memcpy(&id, key, sizeof(id));
-	sink->ring(sink->context, id, value);
+		if (ring.id)
+			sink->ring(sink->context, &ring);
+	}
 }
 
-static void hand_over_jobs(const struct gpu_jobs_sink *sink, const void *key, const void *value)
+/* Those that no cgroup has are the largest numbers, and their upper bits are all ones. */
+static uint64_t cgroup_of(uint64_t key)
 {
-	sink->jobs(sink->context, key, value);
+	return (uint64_t)((int64_t)key >> 8);
 }
 
-static void hand_over_job(const struct gpu_jobs_sink *sink, const void *key, const void *value)
+static void read_sums(const struct gpu_sched_bpf *bpf, const struct gpu_jobs_sink *sink)
 {
-	const struct mlprof_gpu_job *job = value;
+	for (size_t i = 0; i < ARRAY_SIZE(bpf->bss->gpu_sums); i++) {
+		struct mlprof_gpu_jobs sums = bpf->bss->gpu_sums[i];
 
-	(void)key;
-	if (job->user.ring && job->handed_ns)
-		sink->under_way(sink->context, job);
+		if (sums.key && sums.jobs)
+			sink->jobs(sink->context, bpf->bss->gpu_rings[sums.key & 0xff].id,
+				   cgroup_of(sums.key), &sums);
+	}
 }
 
-static int read_table(const struct gpu_jobs_sink *sink, const struct table *table)
+static void read_jobs(const struct gpu_sched_bpf *bpf, const struct gpu_jobs_sink *sink)
 {
-	size_t key_bytes = bpf_map__key_size(table->map);
-	size_t value_bytes = bpf_map__value_size(table->map);
-	_Alignas(8) unsigned char keys[BATCH * sizeof(struct mlprof_gpu_user)];
-	_Alignas(8) unsigned char values[BATCH * sizeof(struct mlprof_gpu_jobs)];
-	bool more = false;
-	__u32 at, nr;
-	int err;
+	for (size_t i = 0; i < ARRAY_SIZE(bpf->bss->gpu_jobs); i++) {
+		struct mlprof_gpu_job job = bpf->bss->gpu_jobs[i];
 
-	do {
-		nr = BATCH;
-		err = bpf_map_lookup_batch(bpf_map__fd(table->map), more ? &at : NULL, &at, keys,
-					   values, &nr, NULL);
-		/* -ENOENT comes with the last ones, however many they are. */
-		if (err && err != -ENOENT)
-			return err;
-		for (__u32 i = 0; i < nr; i++)
-			table->hand_over(sink, keys + i * key_bytes, values + i * value_bytes);
-		more = true;
-	} while (!err);
-	return 0;
+		if (job.fence && job.handed_ns && job.ring &&
+		    job.ring <= ARRAY_SIZE(bpf->bss->gpu_rings))
+			sink->under_way(sink->context, bpf->bss->gpu_rings[job.ring - 1].id, &job);
+	}
 }
 
-int gpu_jobs_read(struct gpu_jobs *jobs, const struct gpu_jobs_sink *sink)
+void gpu_jobs_read(struct gpu_jobs *jobs, const struct gpu_jobs_sink *sink)
 {
-	const struct table tables[] = {
-		{jobs->bpf->maps.gpu_rings, hand_over_ring},
-		{jobs->bpf->maps.gpu_sums, hand_over_jobs},
-		{jobs->bpf->maps.gpu_jobs, hand_over_job},
-	};
-	int err = 0;
-
-	for (size_t i = 0; !err && i < sizeof(tables) / sizeof(tables[0]); i++)
-		err = read_table(sink, &tables[i]);
-	return err;
+	read_rings(jobs->bpf, sink);
+	read_sums(jobs->bpf, sink);
+	read_jobs(jobs->bpf, sink);
 }
 
-void gpu_jobs_forget(struct gpu_jobs *jobs, const struct mlprof_gpu_user *user)
+/* The key goes last: until then nobody takes the place. */
+void gpu_jobs_forget(struct gpu_jobs *jobs, uint64_t cgroup)
 {
-	bpf_map_delete_elem(bpf_map__fd(jobs->bpf->maps.gpu_sums), user);
+	for (size_t i = 0; i < ARRAY_SIZE(jobs->bpf->bss->gpu_sums); i++) {
+		struct mlprof_gpu_jobs *sums = &jobs->bpf->bss->gpu_sums[i];
+
+		if (!sums->key || cgroup_of(sums->key) != cgroup)
+			continue;
+		memset(&sums->jobs, 0, sizeof(*sums) - offsetof(struct mlprof_gpu_jobs, jobs));
+		__atomic_store_n(&sums->key, 0, __ATOMIC_RELEASE);
+	}
 }
 
 void gpu_jobs_count(const struct gpu_jobs *jobs, struct gpu_jobs_counts *counts)

@@ -25,12 +25,12 @@ struct gpu_jobs_counts {
 /* Who takes what gpu_jobs_read() finds, in this order; valid during the call only. */
 struct gpu_jobs_sink {
 	void *context;
-	void (*ring)(void *context, uint64_t id, const struct mlprof_gpu_ring *ring);
-	/* Sums since the user's first job. */
-	void (*jobs)(void *context, const struct mlprof_gpu_user *user,
+	void (*ring)(void *context, const struct mlprof_gpu_ring *ring);
+	/* Of one cgroup on the ring of that id, since its first job. */
+	void (*jobs)(void *context, uint64_t ring, uint64_t cgroup,
 		     const struct mlprof_gpu_jobs *jobs);
 	/* A job that has been handed to its ring and is not done. */
-	void (*under_way)(void *context, const struct mlprof_gpu_job *job);
+	void (*under_way)(void *context, uint64_t ring, const struct mlprof_gpu_job *job);
 };
 
 /*
@@ -49,11 +49,10 @@ int gpu_jobs_open(bool cgroup_v1, struct gpu_jobs **ret, const char **why);
 /* Detaches everything. NULL is fine. */
 void gpu_jobs_close(struct gpu_jobs *jobs);
 
-/* Negative errno if a table could not be read. */
-int gpu_jobs_read(struct gpu_jobs *jobs, const struct gpu_jobs_sink *sink);
+void gpu_jobs_read(struct gpu_jobs *jobs, const struct gpu_jobs_sink *sink);
 
-/* Forgets the sums of a user, who has no jobs any more. */
-void gpu_jobs_forget(struct gpu_jobs *jobs, const struct mlprof_gpu_user *user);
+/* Forgets the sums of a cgroup, which has no jobs any more. */
+void gpu_jobs_forget(struct gpu_jobs *jobs, uint64_t cgroup);
 
 void gpu_jobs_count(const struct gpu_jobs *jobs, struct gpu_jobs_counts *counts);
 

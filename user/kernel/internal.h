@@ -6,6 +6,8 @@
 #include <bpf/libbpf.h>
 
 #include "kernel/kernel.h"
+#include "gpu_ioctl.skel.h"
+#include "gpu_sched.skel.h"
 #include "memory.skel.h"
 #include "mlprof.skel.h"
 

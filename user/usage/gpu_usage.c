@@ -44,7 +44,7 @@ struct ring {
 
 /* The last sums of a ring and a cgroup. */
 struct user {
-	struct mlprof_gpu_user key;
+	uint64_t ring, cgroup;
 	struct mlprof_gpu_jobs last;
 };
 
@@ -113,7 +113,8 @@ void gpu_usage_begin(struct gpu_usage *gpu, uint64_t now_ns)
 
 /*
  * The engine that a ring is of. A device that no driver is bound to is one that its driver has made
- * for itself, and called as itself. ENGINES_MAX if there is no room for one more. */
+ * for itself, and called as itself. ENGINES_MAX if there is no room for one more.
+ */
 static uint32_t engine_of(struct gpu_usage *gpu, const struct mlprof_gpu_ring *ring)
 {
 	const char *driver = ring->driver[0] ? ring->driver : ring->device;
@@ -160,13 +161,13 @@ static uint64_t growth(uint64_t now, uint64_t before)
 	return now > before ? now - before : 0;
 }
 
-void gpu_usage_ring(struct gpu_usage *gpu, uint64_t id, const struct mlprof_gpu_ring *told)
+void gpu_usage_ring(struct gpu_usage *gpu, const struct mlprof_gpu_ring *told)
 {
 	uint32_t engine = engine_of(gpu, told);
-	struct ring *ring = find_ring(gpu, id);
+	struct ring *ring = find_ring(gpu, told->id);
 
 	if (!ring)
-		ring = add_ring(gpu, id);
+		ring = add_ring(gpu, told->id);
 	if (!ring || engine == ENGINES_MAX)
 		return;
 	ring->told = true;
@@ -178,14 +179,14 @@ void gpu_usage_ring(struct gpu_usage *gpu, uint64_t id, const struct mlprof_gpu_
 }
 
 /* Ids of cgroups are small numbers, addresses of rings are multiples of 8: no two mix into one. */
-static uint64_t mix(const struct mlprof_gpu_user *key)
+static uint64_t mix(uint64_t ring, uint64_t cgroup)
 {
-	return key->ring ^ key->cgroup * UINT64_C(0x9e3779b97f4a7c15);
+	return ring ^ cgroup * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static struct user *user_of(struct gpu_usage *gpu, const struct mlprof_gpu_user *key)
+static struct user *user_of(struct gpu_usage *gpu, uint64_t ring, uint64_t cgroup)
 {
-	uint64_t mixed = mix(key);
+	uint64_t mixed = mix(ring, cgroup);
 	struct user *user;
 	uint32_t at;
 
@@ -198,24 +199,25 @@ static struct user *user_of(struct gpu_usage *gpu, const struct mlprof_gpu_user 
 	if (!gpu->users || idmap_put(&gpu->by_user, mixed, gpu->nr_users))
 		return NULL;
 	user = &gpu->users[gpu->nr_users++];
-	*user = (struct user){.key = *key};
+	*user = (struct user){.ring = ring, .cgroup = cgroup};
 	return user;
 }
 
 /* The last one takes the place of one that is forgotten. */
-static void forget_user(struct gpu_usage *gpu, const struct mlprof_gpu_user *key)
+static void forget_user(struct gpu_usage *gpu, uint64_t ring, uint64_t cgroup)
 {
 	const struct user *last;
 	uint32_t at;
 
-	if (!idmap_get(&gpu->by_user, mix(key), &at))
+	if (!idmap_get(&gpu->by_user, mix(ring, cgroup), &at))
 		return;
-	idmap_remove(&gpu->by_user, mix(key));
+	idmap_remove(&gpu->by_user, mix(ring, cgroup));
 	last = &gpu->users[--gpu->nr_users];
 	if (last == &gpu->users[at])
 		return;
 	gpu->users[at] = *last;
-	idmap_put(&gpu->by_user, mix(&last->key), at); /* replaces, which takes no memory */
+	idmap_put(&gpu->by_user, mix(last->ring, last->cgroup),
+		  at); /* replaces, which takes no memory */
 }
 
 static struct total *total_of(struct gpu_usage *gpu, uint32_t owner, uint32_t engine)
@@ -284,17 +286,17 @@ static void add_ran(struct gpu_usage *gpu, uint32_t number, const struct mlprof_
 	hist->sum_ns += growth(jobs->busy_ns, last->busy_ns);
 }
 
-bool gpu_usage_jobs(struct gpu_usage *gpu, const struct mlprof_gpu_user *key,
+bool gpu_usage_jobs(struct gpu_usage *gpu, uint64_t id, uint64_t cgroup,
 		    const struct mlprof_gpu_jobs *jobs)
 {
-	struct ring *ring = find_ring(gpu, key->ring);
+	struct ring *ring = find_ring(gpu, id);
 	bool known;
-	uint32_t owner = owner_of(gpu, key->cgroup, &known);
-	struct user *user = ring && known ? user_of(gpu, key) : NULL;
+	uint32_t owner = owner_of(gpu, cgroup, &known);
+	struct user *user = ring && known ? user_of(gpu, id, cgroup) : NULL;
 	struct total *total = user ? total_of(gpu, owner, ring->engine) : NULL;
 
 	if (!known)
-		forget_user(gpu, key);
+		forget_user(gpu, id, cgroup);
 	if (!total)
 		return known;
 	/* It was forgotten there, and has begun anew. */
@@ -311,9 +313,9 @@ bool gpu_usage_jobs(struct gpu_usage *gpu, const struct mlprof_gpu_user *key,
 	return true;
 }
 
-void gpu_usage_under_way(struct gpu_usage *gpu, const struct mlprof_gpu_job *job)
+void gpu_usage_under_way(struct gpu_usage *gpu, uint64_t id, const struct mlprof_gpu_job *job)
 {
-	struct ring *ring = find_ring(gpu, job->user.ring);
+	struct ring *ring = find_ring(gpu, id);
 
 	if (ring && (!ring->first.handed_ns || job->handed_ns < ring->first.handed_ns))
 		ring->first = *job;
@@ -330,7 +332,7 @@ static void add_running(struct gpu_usage *gpu, const struct ring *ring)
 
 	if (!begun || !ring->told || !engine->in_order)
 		return;
-	owner = owner_of(gpu, ring->first.user.cgroup, &known);
+	owner = owner_of(gpu, ring->first.cgroup, &known);
 	total = known ? total_of(gpu, owner, ring->engine) : NULL;
 	if (begun < ring->done_ns)
 		begun = ring->done_ns;

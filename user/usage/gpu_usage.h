@@ -30,12 +30,12 @@ void gpu_usage_free(struct gpu_usage *gpu);
  * jobs under way, each of them since its first job. A ring that is not told of again is gone.
  */
 void gpu_usage_begin(struct gpu_usage *gpu, uint64_t now_ns);
-void gpu_usage_ring(struct gpu_usage *gpu, uint64_t id, const struct mlprof_gpu_ring *ring);
+void gpu_usage_ring(struct gpu_usage *gpu, const struct mlprof_gpu_ring *ring);
 
 /* False if the cgroup is nobody's any more: its sums can be forgotten where they come from. */
-bool gpu_usage_jobs(struct gpu_usage *gpu, const struct mlprof_gpu_user *user,
+bool gpu_usage_jobs(struct gpu_usage *gpu, uint64_t ring, uint64_t cgroup,
 		    const struct mlprof_gpu_jobs *jobs);
-void gpu_usage_under_way(struct gpu_usage *gpu, const struct mlprof_gpu_job *job);
+void gpu_usage_under_way(struct gpu_usage *gpu, uint64_t ring, const struct mlprof_gpu_job *job);
 
 /* Two owners have turned out to be one; an owner has been forgotten. */
 void gpu_usage_merge(struct gpu_usage *gpu, uint32_t goes, uint32_t stays);
