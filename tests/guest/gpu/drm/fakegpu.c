@@ -79,11 +79,12 @@ static const char *const ring_names[FAKEGPU_RINGS] = {"ring0", "ring1"};
 static struct platform_device *parent;
 static struct fake_gpu *gpu;
 static struct dentry *debugfs;
-static atomic_t jobs = ATOMIC_INIT(0); /* that the scheduler has */
+static atomic_t jobs, works, clients; /* that there are */
 static DECLARE_WAIT_QUEUE_HEAD(jobs_gone);
 
 static void client_free(struct kref *refs)
 {
+	atomic_dec(&clients);
 	kfree(container_of(refs, struct fake_client, refs));
 }
 
@@ -104,9 +105,16 @@ static const char *fence_timeline(struct dma_fence *fence)
 	return "ring";
 }
 
+static void fence_release(struct dma_fence *fence)
+{
+	atomic_dec(&works);
+	dma_fence_free(fence);
+}
+
 static const struct dma_fence_ops fence_ops = {
 	.get_driver_name = fence_driver,
 	.get_timeline_name = fence_timeline,
+	.release = fence_release,
 };
 
 static void ring_start(struct fake_ring *ring, u64 now)
@@ -171,6 +179,7 @@ static struct dma_fence *run_job(struct drm_sched_job *base)
 
 	if (!work)
 		return ERR_PTR(-ENOMEM);
+	atomic_inc(&works);
 	kref_get(&job->client->refs);
 	work->client = job->client;
 	work->length = job->length;
@@ -435,6 +444,7 @@ static struct fake_client *client_new(void)
 		kfree(client);
 		return ERR_PTR(err);
 	}
+	atomic_inc(&clients);
 	return client;
 }
 
@@ -614,6 +624,7 @@ static void gpu_fini(void)
 	rings_fini(FAKEGPU_RINGS);
 	client_put(gpu->kernel);
 	list_for_each_entry_safe(client, next, &gpu->clients, list) client_put(client);
+	WARN(atomic_read(&works) || atomic_read(&clients), "something is never freed\n");
 }
 
 static int gpu_register(void)

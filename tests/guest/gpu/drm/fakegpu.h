@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What a program may ask of the stand-in GPU. Times are nanoseconds of CLOCK_MONOTONIC. */
 #ifndef FAKEGPU_H
 #define FAKEGPU_H
