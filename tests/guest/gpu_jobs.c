@@ -10,8 +10,8 @@
  *	-s             stays with the device open until it is killed
  *
  * Keeps DEPTH jobs queued, of the rings in turn, until COUNT are done. Prints `client=ID pid=PID`
- * once the device is open; at the end, for each ring of the device, the time that it was at jobs of
- * this client, of the kernel and of everybody, as it knows itself; then `done` and the time it took.
+ * once the device is open; at the end, for each ring of the device, how long it was at jobs of
+ * this client, of the kernel and of everybody, by its own clock; then `done` and the time it took.
  */
 #include <errno.h>
 #include <fcntl.h>
