@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Files of /proc and /sys, read whole and bounded. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -128,24 +127,30 @@ bool tree_name_number(const char *name, const char *prefix, uint32_t *number)
 	return true;
 }
 
-int tree_each(int dir, const char *path, size_t most, tree_visit *visit, void *context,
-	      uint64_t *skipped)
+DIR *tree_names(int dir, const char *path)
 {
 	int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *names = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	int err = names ? 0 : -errno;
 
-	if (!names) {
-		if (fd >= 0)
-			close(fd);
-		return err;
-	}
+	if (!names && fd >= 0)
+		close(fd);
+	return names;
+}
+
+int tree_each(int dir, const char *path, size_t most, tree_visit *visit, void *context,
+	      uint64_t *skipped)
+{
+	DIR *names = tree_names(dir, path);
+	const struct dirent *entry;
+	int err = 0;
+
+	if (!names)
+		return -errno;
 	for (size_t i = 0; !err && (entry = readdir(names));) {
 		if (entry->d_name[0] == '.')
 			continue;
 		if (i++ < most)
-			err = visit(context, fd, entry->d_name);
+			err = visit(context, dirfd(names), entry->d_name);
 		else
 			++*skipped;
 	}

@@ -6,6 +6,7 @@
 #ifndef MLPROF_GPU_TREE_H
 #define MLPROF_GPU_TREE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,9 @@ bool tree_link_name(int dir, const char *path, char *name, size_t size);
 
 /* "gpu12" with the prefix "gpu" is 12. */
 bool tree_name_number(const char *name, const char *prefix, uint32_t *number);
+
+/* The names in a directory; NULL, and errno set. The caller closes it. */
+DIR *tree_names(int dir, const char *path);
 
 /* Called with the directory that `name` is in; what is not 0 ends the walk. */
 typedef int tree_visit(void *context, int dir, const char *name);
