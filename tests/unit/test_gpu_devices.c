@@ -50,9 +50,10 @@ static void amdgpu(void **state)
 {
 	struct gpu_devices *devices = read_tree(TREES "amdgpu");
 	const struct gpu_device *card = devices->device[0], *server = devices->device[1];
+	const struct gpu_device *part = devices->device[2];
 
 	(void)state;
-	assert_int_equal(devices->nr, 2);
+	assert_int_equal(devices->nr, 3);
 	assert_int_equal(devices->skipped, 0);
 	assert_string_equal(card->id, "0000:03:00.0");
 	assert_string_equal(card->pci, "0000:03:00.0");
@@ -67,7 +68,10 @@ static void amdgpu(void **state)
 	assert_string_equal(server->model, "AMD Instinct MI300X OAM");
 	assert_int_equal(server->memory_bytes, 206141652992);
 	assert_int_equal(server->index, 1);
-	/* One is found by its render node, the other by its address. */
+	/* A partition has no address of its own. */
+	assert_string_equal(part->id, "amdgpu_xcp_1");
+	assert_int_equal(part->vendor, GPU_VENDOR_AMD);
+	assert_ptr_equal(gpu_devices_find_kfd(devices, 9735), part);
 	assert_ptr_equal(gpu_devices_find_kfd(devices, 15625), card);
 	assert_ptr_equal(gpu_devices_find_kfd(devices, 51110), server);
 	assert_null(gpu_devices_find_kfd(devices, 0));
@@ -75,7 +79,8 @@ static void amdgpu(void **state)
 	assert_node(devices, 226, 128, GPU_FILE_DRM, card->id);
 	assert_node(devices, 226, 129, GPU_FILE_DRM, server->id);
 	assert_node(devices, 236, 0, GPU_FILE_KFD, "");
-	assert_null(gpu_devices_node(devices, 226, 130));
+	assert_node(devices, 226, 130, GPU_FILE_DRM, part->id);
+	assert_null(gpu_devices_node(devices, 226, 131));
 	assert_null(gpu_devices_node(devices, 1, 3));
 	assert_major(devices, 226, true);
 	assert_major(devices, 236, true);
@@ -145,6 +150,15 @@ static void nvidia(void **state)
 	gpu_devices_free(devices);
 }
 
+/* The command's "%s" is a directory of the test's own. */
+static void run(const char *format, const char *root)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), format, root);
+	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own directory */
+}
+
 static void assert_instance(const struct gpu_devices *devices, uint32_t minor, int gpu_instance,
 			    int compute_instance)
 {
@@ -179,6 +193,25 @@ static void mig(void **state)
 	assert_null(gpu_devices_node(devices, 235, 50));
 	assert_major(devices, 235, true);
 	gpu_devices_free(devices);
+}
+
+static void mig_without_the_list_of_all(void **state)
+{
+	char root[] = "/tmp/mlprof-test-XXXXXX";
+	struct gpu_devices *devices;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	run("cp -a " TREES "mig/. %s", root);
+	run("rm -r %s/proc/driver/nvidia-caps", root);
+	devices = read_tree(root);
+	assert_instance(devices, 12, 1, -1);
+	assert_instance(devices, 14, 1, 1);
+	assert_int_equal(devices->device[0]->nr_instances, 2);
+	assert_null(gpu_devices_node(devices, 235, 48));
+	assert_int_equal(devices->skipped, 2);
+	gpu_devices_free(devices);
+	run("rm -r %s", root);
 }
 
 static void passthrough(void **state)
@@ -250,15 +283,6 @@ static void broken(void **state)
 	gpu_devices_free(devices);
 }
 
-/* A tree that changes. */
-static void run(const char *format, const char *root)
-{
-	char command[512];
-
-	snprintf(command, sizeof(command), format, root);
-	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own directory */
-}
-
 static void drivers_come_and_go(void **state)
 {
 	struct gpu_devices *before, *unloaded, *after, *replaced;
@@ -301,7 +325,7 @@ static void a_gpu_disappears(void **state)
 	/* kfd's node of it is left, of a device that is not. */
 	run("cd %s/sys/class/drm && rm card0* renderD128", root);
 	devices = read_tree(root);
-	assert_int_equal(devices->nr, 1);
+	assert_int_equal(devices->nr, 2);
 	assert_string_equal(devices->device[0]->id, "0000:c1:00.0");
 	assert_int_equal(devices->device[0]->nr_kfd_ids, 1);
 	assert_int_equal(devices->skipped, 1);
@@ -342,7 +366,7 @@ static void huge_files(void **state)
 	    root);
 	run("rm %s/sys/fs/cgroup/dmem.capacity", root);
 	devices = read_tree(root);
-	assert_int_equal(devices->nr, 2);
+	assert_int_equal(devices->nr, 3);
 	assert_false(devices->device[0]->memory_known);
 	assert_string_equal(devices->device[0]->driver, "");
 	assert_int_equal(devices->device[0]->vendor, GPU_VENDOR_OTHER);
@@ -420,13 +444,21 @@ static void majors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(amdgpu),	    cmocka_unit_test(intel),
-		cmocka_unit_test(nvidia),	    cmocka_unit_test(mig),
-		cmocka_unit_test(passthrough),	    cmocka_unit_test(nothing),
-		cmocka_unit_test(broken),	    cmocka_unit_test(drivers_come_and_go),
-		cmocka_unit_test(a_gpu_disappears), cmocka_unit_test(too_many),
-		cmocka_unit_test(huge_files),	    cmocka_unit_test(addresses),
-		cmocka_unit_test(versions),	    cmocka_unit_test(majors),
+		cmocka_unit_test(amdgpu),
+		cmocka_unit_test(intel),
+		cmocka_unit_test(nvidia),
+		cmocka_unit_test(mig),
+		cmocka_unit_test(mig_without_the_list_of_all),
+		cmocka_unit_test(passthrough),
+		cmocka_unit_test(nothing),
+		cmocka_unit_test(broken),
+		cmocka_unit_test(drivers_come_and_go),
+		cmocka_unit_test(a_gpu_disappears),
+		cmocka_unit_test(too_many),
+		cmocka_unit_test(huge_files),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(versions),
+		cmocka_unit_test(majors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

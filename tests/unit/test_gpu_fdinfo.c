@@ -422,12 +422,24 @@ static void many_clients(void **state)
 		assert_int_equal(gpu_clients_take(bench.clients, "b", 1, &info, SEC), 0);
 	}
 	assert_int_equal(gpu_clients_end_round(bench.clients), 3000);
+	assert_int_equal(gpu_clients_nr(bench.clients), 2000);
+	assert_null(gpu_clients_get(bench.clients, 2000));
+	/* Others take the places that became free, and those that stayed are found as before. */
+	for (uint64_t i = 0; i < 3000; i++) {
+		info.client = 7000 + i;
+		assert_int_equal(gpu_clients_take(bench.clients, "a", 1, &info, SEC), 0);
+	}
 	for (uint64_t i = 0; i < 4000; i += 2) {
 		info.client = i;
 		assert_int_equal(gpu_clients_take(bench.clients, "b", 1, &info, SEC), 0);
 	}
-	assert_int_equal(gpu_clients_nr(bench.clients), 2000);
-	assert_null(gpu_clients_get(bench.clients, 2000));
+	assert_int_equal(gpu_clients_nr(bench.clients), 5000);
+	/* The same number on another device is another client. */
+	gpu_clients_end_round(bench.clients);
+	gpu_clients_end_round(bench.clients);
+	assert_int_equal(gpu_clients_take(bench.clients, "a", 1, &info, SEC), 0);
+	assert_int_equal(gpu_clients_take(bench.clients, "b", 1, &info, SEC), 0);
+	assert_int_equal(gpu_clients_nr(bench.clients), 2);
 	tear_down(&bench);
 }
 
