@@ -364,6 +364,11 @@ static void huge_files(void **state)
 	run("cd %s/sys/devices/pci0000:00/*/0000:03:00.0 && head -c 1000000 /dev/zero | "
 	    "tr '\\0' x | tee uevent mem_info_vram_total vendor >product_name",
 	    root);
+	/* The controller of device memory has the size too. */
+	devices = read_tree(root);
+	assert_true(devices->device[0]->memory_known);
+	assert_int_equal(devices->device[0]->memory_bytes, 25753026560);
+	gpu_devices_free(devices);
 	run("rm %s/sys/fs/cgroup/dmem.capacity", root);
 	devices = read_tree(root);
 	assert_int_equal(devices->nr, 3);

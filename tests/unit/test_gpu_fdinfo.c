@@ -242,6 +242,13 @@ static void amdgpu(void **state)
 	assert_true(client->memory[GPU_MEMORY_SYSTEM].known);
 	assert_int_equal(bench.counts.files, 4);
 	assert_int_equal(bench.counts.malformed, 0);
+	/* By the time it was read the number was that of another GPU's file. */
+	assert_int_equal(gpu_clients_read(bench.clients, bench.root, bench.devices->device[1], 4242,
+					  5, SEC),
+			 -ENOENT);
+	gpu_clients_count(bench.clients, &bench.counts);
+	assert_int_equal(bench.counts.gone, 1);
+	assert_int_equal(gpu_clients_nr(bench.clients), 2);
 	tear_down(&bench);
 }
 

@@ -178,6 +178,26 @@ static void kfd_broken_and_absent(void **state)
 	close(root);
 }
 
+static bool read_node(const char *text, struct kfd_node *node)
+{
+	return kfd_read_node((struct span){text, strlen(text)}, node);
+}
+
+static void kfd_nodes(void **state)
+{
+	struct kfd_node node;
+
+	(void)state;
+	assert_true(read_node("domain 1\nlocation_id 768\ndrm_render_minor 128\n", &node));
+	assert_int_equal(node.domain, 1);
+	assert_int_equal(node.location, 768);
+	assert_int_equal(node.render_minor, 128);
+	assert_true(read_node("location_id 768\nnew Thing\n", &node));
+	assert_false(read_node("domain 1\n", &node));
+	assert_false(read_node("location_id 768\ndomain -1\n", &node));
+	assert_false(read_node("", &node));
+}
+
 /* The command's "%s" is a directory of the test's own. */
 static void run(const char *format, const char *root)
 {
@@ -238,6 +258,8 @@ struct walking {
 	struct gpu_clients *clients;
 	size_t nr;
 	struct gpu_holder seen[4];
+	size_t mine; /* of this process */
+	int my_fd;
 };
 
 static void start(struct walking *walking, const char *more)
@@ -267,6 +289,10 @@ static void see_holder(void *context, const struct gpu_holder *holder)
 	if (walking->nr < 4)
 		walking->seen[walking->nr] = *holder;
 	walking->nr++;
+	if (holder->tgid == getpid()) {
+		walking->mine++;
+		walking->my_fd = (int)holder->fd;
+	}
 	gpu_clients_read(walking->clients, walking->root, holder->node->device, holder->tgid,
 			 holder->fd, 1);
 }
@@ -311,6 +337,37 @@ static void who_has_it_open(void **state)
 	assert_string_equal(gpu_clients_get(walking.clients, 0)->device, "gpu");
 	gpu_clients_count(walking.clients, &counts);
 	assert_int_equal(counts.files, 3);
+	stop(&walking);
+}
+
+/* This machine's own /proc, and this process, which has one more file of the GPU than before. */
+static void who_has_it_open_here(void **state)
+{
+	struct gpu_clients_counts counts;
+	struct walking walking;
+	size_t before;
+	int fd;
+
+	(void)state;
+	start(&walking, "true %s");
+	gpu_walk_free(walking.walk);
+	close(walking.root);
+	walking.root = open_tree("/");
+	assert_int_equal(gpu_walk_new(walking.root, &walking.walk), 0);
+	while (step(&walking, 100, 0) == 0)
+		;
+	before = walking.mine;
+	fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	while (step(&walking, 0, 0) == 0)
+		;
+	assert_int_equal(walking.mine, before * 2 + 1);
+	assert_int_equal(walking.my_fd, fd);
+	/* The driver of /dev/zero tells nothing. */
+	gpu_clients_count(walking.clients, &counts);
+	assert_true(counts.silent >= 1);
+	assert_int_equal(gpu_clients_nr(walking.clients), 0);
+	close(fd);
 	stop(&walking);
 }
 
@@ -475,8 +532,10 @@ int main(void)
 		cmocka_unit_test(dmem_bounded),
 		cmocka_unit_test(kfd_of_a_machine),
 		cmocka_unit_test(kfd_broken_and_absent),
+		cmocka_unit_test(kfd_nodes),
 		cmocka_unit_test(kfd_bounded),
 		cmocka_unit_test(who_has_it_open),
+		cmocka_unit_test(who_has_it_open_here),
 		cmocka_unit_test(in_small_steps),
 		cmocka_unit_test(ten_thousand_files),
 		cmocka_unit_test(what_cannot_be_read),

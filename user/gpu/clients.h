@@ -2,6 +2,12 @@
 /*
  * Who uses a DRM device how much, as drivers report it by fdinfo: one client for each file that was
  * opened, however many processes have it, with engine time that only grows.
+ *
+ * A driver that reports time (i915, amdgpu) reports all since the file was opened, and that of
+ * amdgpu is from when a job was handed to the ring: two in flight count twice. One that reports
+ * cycles (xe) has them turned into time by the clock of the GPU's own that it reports too, so only
+ * what passes between two readings counts. What a GPU does by queues that a process writes to
+ * itself (kfd) is in neither.
  */
 #ifndef MLPROF_GPU_CLIENTS_H
 #define MLPROF_GPU_CLIENTS_H
