@@ -441,6 +441,10 @@ static void many_clients(void **state)
 		assert_int_equal(gpu_clients_take(bench.clients, "b", 1, &info, SEC), 0);
 	}
 	assert_int_equal(gpu_clients_nr(bench.clients), 5000);
+	assert_int_equal(gpu_clients_take(bench.clients,
+					  "a-device-that-has-a-name-of-more-than-47-letters", 1,
+					  &info, SEC),
+			 -ENOSPC);
 	/* The same number on another device is another client. */
 	gpu_clients_end_round(bench.clients);
 	gpu_clients_end_round(bench.clients);

@@ -98,7 +98,7 @@ static int add_record(struct gpu_clients *clients, uint64_t key, const char *dev
 {
 	struct record *made;
 
-	if (clients->nr == clients->most)
+	if (clients->nr == clients->most || strlen(device) >= sizeof(made->client.device))
 		return -ENOSPC;
 	if (make_room(clients))
 		return -ENOMEM;
