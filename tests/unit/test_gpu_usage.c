@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "usage/gpu_engines.h"
+#include "gpu/rings.h"
 #include "usage/gpu_usage.h"
 
 #define UID_A "aaaaaaaa-0000-0000-0000-000000000001"
@@ -223,10 +223,10 @@ static void drivers_and_engines(void **state)
 	assert_false(gpu_is_in_order("min", "other,mine"));
 	assert_false(gpu_is_in_order("xe", ""));
 	assert_false(gpu_is_in_order("", ","));
-	assert_int_equal(gpu_engine_of("amdgpu", "sdma0"), GPU_ENGINE_COPY);
-	assert_int_equal(gpu_engine_of("amdgpu", "comp_1.0.0"), GPU_ENGINE_COMPUTE);
-	assert_int_equal(gpu_engine_of("amdgpu", "gfx_0.0.0"), GPU_ENGINE_GRAPHICS);
-	assert_int_equal(gpu_engine_of("unheard", "of"), GPU_ENGINE_OTHER);
+	assert_int_equal(gpu_ring_engine("amdgpu", "sdma0"), GPU_ENGINE_COPY);
+	assert_int_equal(gpu_ring_engine("amdgpu", "comp_1.0.0"), GPU_ENGINE_COMPUTE);
+	assert_int_equal(gpu_ring_engine("amdgpu", "gfx_0.0.0"), GPU_ENGINE_GRAPHICS);
+	assert_int_equal(gpu_ring_engine("unheard", "of"), GPU_ENGINE_OTHER);
 }
 
 int main(void)

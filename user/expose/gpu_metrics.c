@@ -15,7 +15,7 @@ static void put_row(struct writer *w, const struct gpu_row *row, uint64_t value)
 		put_label(w, "unit", row->unit);
 	}
 	put_more(w, "gpu", row->gpu);
-	put_more(w, "engine", gpu_engine_names[row->engine]);
+	put_more(w, "engine", gpu_engine_name(row->engine));
 	buf_putc(w->to, '}');
 	put_value(w, value);
 }
@@ -61,7 +61,7 @@ static void namespaces(struct writer *w, const struct family *family)
 static void put_engine(struct writer *w, const struct gpu_engine_row *row, uint64_t value)
 {
 	put_label(w, "gpu", row->gpu);
-	put_more(w, "engine", gpu_engine_names[row->engine]);
+	put_more(w, "engine", gpu_engine_name(row->engine));
 	buf_putc(w->to, '}');
 	put_value(w, value);
 }

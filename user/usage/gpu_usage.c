@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/idmap.h"
-#include "usage/gpu_engines.h"
+#include "gpu/rings.h"
 #include "usage/gpu_usage.h"
 
 /* As many as the kernel's tables have, and of engines what that can be at most. */
@@ -118,7 +118,7 @@ void gpu_usage_begin(struct gpu_usage *gpu, uint64_t now_ns)
 static uint32_t engine_of(struct gpu_usage *gpu, const struct mlprof_gpu_ring *ring)
 {
 	const char *driver = ring->driver[0] ? ring->driver : ring->device;
-	enum gpu_engine what = gpu_engine_of(driver, ring->name);
+	enum gpu_engine what = gpu_ring_engine(driver, ring->name);
 	struct engine *engine;
 	uint32_t i;
 

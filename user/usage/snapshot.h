@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gpu/engines.h"
 #include "mlprof/record.h"
 #include "owner/names.h"
 #include "owner/pods.h"
@@ -85,18 +86,6 @@ struct usage_row {
 	struct wait_hist wait;
 	struct memory_row memory;
 };
-
-/* What a part of a GPU does, as the label `engine` spells it: gpu_engine_names. */
-enum gpu_engine {
-	GPU_ENGINE_COMPUTE,
-	GPU_ENGINE_GRAPHICS,
-	GPU_ENGINE_COPY,
-	GPU_ENGINE_VIDEO,
-	GPU_ENGINE_OTHER,
-	GPU_ENGINES,
-};
-
-extern const char *const gpu_engine_names[GPU_ENGINES];
 
 /* What one owner has used of an engine of a GPU since the agent first saw it. */
 struct gpu_row {

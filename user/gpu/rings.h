@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the rings of DRM drivers are: which engine of the GPU, and whether one job after the other. */
-#ifndef MLPROF_USAGE_GPU_ENGINES_H
-#define MLPROF_USAGE_GPU_ENGINES_H
+#ifndef MLPROF_GPU_RINGS_H
+#define MLPROF_GPU_RINGS_H
 
 #include <stdbool.h>
 
-#include "usage/snapshot.h"
+#include "gpu/engines.h"
 
 /* By the names that the driver and the ring have in the kernel. */
-enum gpu_engine gpu_engine_of(const char *driver, const char *ring);
+enum gpu_engine gpu_ring_engine(const char *driver, const char *ring);
 
 /*
  * Whether each of the driver's schedulers is a hardware ring that runs one job after the other, so

@@ -2,13 +2,7 @@
 /* A table of drivers and the beginnings of their rings' names. */
 #include <string.h>
 
-#include "usage/gpu_engines.h"
-
-const char *const gpu_engine_names[GPU_ENGINES] = {
-	[GPU_ENGINE_COMPUTE] = "compute", [GPU_ENGINE_GRAPHICS] = "graphics",
-	[GPU_ENGINE_COPY] = "copy",	  [GPU_ENGINE_VIDEO] = "video",
-	[GPU_ENGINE_OTHER] = "other",
-};
+#include "gpu/rings.h"
 
 /* Drivers as their devices have them, with one ring for each scheduler. */
 static const char in_order[] = "amdgpu,v3d,panfrost,lima,etnaviv,etnaviv-gpu,adreno,msm";
@@ -41,7 +35,7 @@ static bool begins_with(const char *text, const char *prefix)
 	return !strncmp(text, prefix, strlen(prefix));
 }
 
-enum gpu_engine gpu_engine_of(const char *driver, const char *ring)
+enum gpu_engine gpu_ring_engine(const char *driver, const char *ring)
 {
 	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++)
 		if ((!rings[i].driver || !strcmp(rings[i].driver, driver)) &&
