@@ -274,7 +274,13 @@ static int start(struct agent *agent)
 		return err;
 	agent_memory_start(&agent->memory, agent->kernel, &agent->hierarchy,
 			   usage_memory(agent->usage), agent->options.interval_ns);
-	agent_gpu_start(&agent->gpu, usage_gpu(agent->usage), agent->hierarchy.v1);
+	agent_gpu_start(&agent->gpu, &(struct agent_gpu_options){
+					     .kernel = agent->kernel,
+					     .usage = agent->usage,
+					     .cgroup_v1 = agent->hierarchy.v1,
+					     .in_order = agent->options.gpu_in_order,
+					     .root = agent->options.gpu_root,
+				     });
 	agent->names = names_start(&agent->options.names);
 	if (!agent->names) {
 		log_error("memory is out");
@@ -298,7 +304,7 @@ static void stop(struct agent *agent)
 	http_stop(agent->http);
 	names_stop(agent->names);
 	agent_memory_stop(&agent->memory);
-	agent_gpu_stop(&agent->gpu);
+	agent_gpu_stop(&agent->gpu); /* before the kernel, whose rings it writes to */
 	kernel_close(agent->kernel);
 	usage_free(agent->usage);
 	owners_free(agent->owners);

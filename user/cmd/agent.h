@@ -35,6 +35,7 @@ struct agent_options {
 	uint64_t most_owners;
 	uint64_t most_pods;
 	const char *gpu_in_order; /* drivers with commas between them; "" for none */
+	const char *gpu_root;	  /* where /proc and /sys tell of GPUs */
 	struct names_options names;
 	enum stats_mode stats;
 	enum log_format log_format;

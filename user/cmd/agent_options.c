@@ -23,6 +23,7 @@ enum option_id {
 	OPT_MOST_OWNERS,
 	OPT_MOST_PODS,
 	OPT_GPU_IN_ORDER,
+	OPT_GPU_ROOT,
 	OPT_BPF_STATS,
 	OPT_LOG_FORMAT,
 	OPT_LOG_LEVEL,
@@ -40,6 +41,7 @@ static const struct option long_options[] = {
 	{"max-pods", required_argument, NULL, OPT_MOST_PODS},
 	NAMES_LONG_OPTIONS,
 	{"gpu-in-order", required_argument, NULL, OPT_GPU_IN_ORDER},
+	{"gpu-root", required_argument, NULL, OPT_GPU_ROOT},
 	{"bpf-stats", required_argument, NULL, OPT_BPF_STATS},
 	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -63,6 +65,7 @@ static const char help[] =
 	"  --max-pods N         pods told apart; the rest are 'other' (2000)\n"
 	"  --gpu-in-order LIST  drivers of GPUs whose rings run one job after the other, besides those\n"
 	"                       known to, with commas between them: only then is busy time known\n"
+	"  --gpu-root DIR       has the proc and sys that tell of GPUs (/)\n"
 	"  --bpf-stats WHEN     measure the programs: never, sampled (1 drain in 60) or always\n"
 	"  --log-format FORMAT  plain or json\n"
 	"  --log-level LEVEL    error, warn, info or debug\n"
@@ -82,6 +85,7 @@ static const char *const takes[] = {
 	TAKES(OPT_MOST_OWNERS) = "a number from 1 to 1048576",
 	TAKES(OPT_MOST_PODS) = "a number from 1 to 100000",
 	TAKES(OPT_GPU_IN_ORDER) = "names of drivers",
+	TAKES(OPT_GPU_ROOT) = "a directory",
 	TAKES(OPT_BPF_STATS) = "never, sampled or always",
 	TAKES(OPT_LOG_FORMAT) = "plain or json",
 	TAKES(OPT_LOG_LEVEL) = "error, warn, info or debug",
@@ -134,6 +138,9 @@ static bool read_option(struct agent_options *o, int id, const char *text)
 	case OPT_GPU_IN_ORDER:
 		o->gpu_in_order = text;
 		return true;
+	case OPT_GPU_ROOT:
+		o->gpu_root = text;
+		return true;
 	case OPT_BPF_STATS:
 		return read_word(text, stats, &o->stats);
 	case OPT_LOG_FORMAT:
@@ -162,6 +169,7 @@ int agent_options_read(struct agent_options *o, int argc, char **argv)
 		.most_owners = 16384,
 		.most_pods = 2000,
 		.gpu_in_order = "",
+		.gpu_root = "/",
 		.names = NAMES_DEFAULTS,
 		.stats = STATS_SAMPLED,
 		.log_level = LOG_LEVEL_INFO,

@@ -106,6 +106,8 @@ int agent_publish(struct agent *agent)
 	fill_names(agent, snap);
 	err = usage_fill(agent->usage, snap);
 	if (!err)
+		err = agent_gpu_fill(&agent->gpu, snap);
+	if (!err)
 		err = fill_programs(agent, snap);
 	if (!err)
 		err = fill_features(agent, snap);

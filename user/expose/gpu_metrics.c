@@ -3,6 +3,8 @@
  * What has no busy time has no sample of it: an engine whose jobs run side by side, where only how
  * many there were and how long they waited is known.
  */
+#include <stdio.h>
+
 #include "expose/gpu_metrics.h"
 
 static void put_row(struct writer *w, const struct gpu_row *row, uint64_t value)
@@ -54,7 +56,7 @@ static void namespaces(struct writer *w, const struct family *family)
 {
 	(void)family;
 	for (size_t i = 0; i < w->snap->nr_gpu_namespaces; i++)
-		put_namespace_histogram(w, w->snap->gpu_namespaces[i].namespace_,
+		put_namespace_histogram(w, w->snap->gpu_namespaces[i].namespace_, "",
 					&w->snap->gpu_namespaces[i].ran);
 }
 
@@ -81,10 +83,100 @@ static void rings(struct writer *w, const struct family *family)
 		put_engine(w, &w->snap->gpu_engines[i], w->snap->gpu_engines[i].rings);
 }
 
+/* What a call is for, as the label `operation` spells it. */
+static const char *const operations[MLPROF_GPU_OPS] = {
+	[MLPROF_GPU_OP_OTHER] = "other",     [MLPROF_GPU_OP_SUBMIT] = "submit",
+	[MLPROF_GPU_OP_WAIT] = "wait",	     [MLPROF_GPU_OP_ALLOC] = "alloc",
+	[MLPROF_GPU_OP_FREE] = "free",	     [MLPROF_GPU_OP_MAP] = "map",
+	[MLPROF_GPU_OP_CONTEXT] = "context", [MLPROF_GPU_OP_QUERY] = "query",
+};
+
+static void calls(struct writer *w, const struct family *family)
+{
+	char operation[32];
+
+	(void)family;
+	for (size_t i = 0; i < w->snap->nr_gpu_calls; i++) {
+		const struct gpu_calls_row *row = &w->snap->gpu_calls[i];
+
+		snprintf(operation, sizeof(operation), ",operation=\"%s\"", operations[row->op]);
+		put_namespace_histogram(w, row->namespace_, operation, &row->took);
+	}
+}
+
+static void call_errors(struct writer *w, const struct family *family)
+{
+	(void)family;
+	for (size_t i = 0; i < w->snap->nr_gpu_calls; i++) {
+		const struct gpu_calls_row *row = &w->snap->gpu_calls[i];
+
+		put_label(w, "namespace", row->namespace_);
+		put_more(w, "operation", operations[row->op]);
+		buf_putc(w->to, '}');
+		put_value(w, row->errors);
+	}
+}
+
+static void host_waits(struct writer *w, const struct family *family)
+{
+	(void)family;
+	for (size_t i = 0; i < w->snap->nr_gpu_waits; i++) {
+		const struct gpu_wait_row *row = &w->snap->gpu_waits[i];
+
+		if (row->kind != OWNER_POD || row->settling)
+			continue;
+		put_label(w, "namespace", row->namespace_);
+		put_more(w, "pod", row->pod);
+		put_more(w, "container", row->container);
+		put_more(w, "gpu", row->gpu);
+		put_more(w, "method", "ioctl");
+		buf_putc(w->to, '}');
+		put_value(w, row->wait_ns);
+	}
+}
+
+static void infos(struct writer *w, const struct family *family)
+{
+	(void)family;
+	for (size_t i = 0; i < w->snap->nr_gpu_devices; i++) {
+		const struct gpu_device_row *row = &w->snap->gpu_devices[i];
+
+		put_label(w, "gpu", row->gpu);
+		put_more(w, "vendor", row->vendor);
+		put_more(w, "driver", row->driver);
+		put_more(w, "driver_version", row->driver_version);
+		put_more(w, "model", row->model);
+		put_more(w, "sharing", row->sharing);
+		put_more(w, "busy_source", row->busy_source);
+		put_more(w, "busy_quality", row->busy_quality);
+		buf_putc(w->to, '}');
+		put_value(w, 1);
+	}
+}
+
+static void memory_sizes(struct writer *w, const struct family *family)
+{
+	(void)family;
+	for (size_t i = 0; i < w->snap->nr_gpu_devices; i++)
+		if (w->snap->gpu_devices[i].memory_known)
+			put_labelled(w, "gpu", w->snap->gpu_devices[i].gpu,
+				     w->snap->gpu_devices[i].memory_bytes);
+}
+
 #define ROW(member)    offsetof(struct gpu_row, member)
 #define ENGINE(member) offsetof(struct gpu_engine_row, member)
 
 static const struct family families[] = {
+	{"mlprof_gpu", INFO, UNIT_NONE,
+	 "A GPU of this node; where its busy time comes from, and what that is worth.", infos, 0},
+	{"mlprof_gpu_device_memory_size_bytes", GAUGE, UNIT_BYTES, "Memory of a GPU's own.",
+	 memory_sizes, 0},
+	{"mlprof_gpu_host_wait_seconds", COUNTER, UNIT_SECONDS,
+	 "Time that tasks of a container were in calls that wait for a GPU.", host_waits, 0},
+	{"mlprof_gpu_ioctl_seconds", HISTOGRAM, UNIT_SECONDS,
+	 "How long calls to the drivers of GPUs took, by what they are for.", calls, 0},
+	{"mlprof_gpu_ioctl_errors", COUNTER, UNIT_NONE, "Of these calls, those that failed.",
+	 call_errors, 0},
 	{"mlprof_gpu_busy_seconds", COUNTER, UNIT_SECONDS,
 	 "Time that jobs of a container ran on an engine of a GPU.", pods_busy, ROW(busy_ns)},
 	{"mlprof_gpu_queue_wait_seconds", COUNTER, UNIT_SECONDS,

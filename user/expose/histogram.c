@@ -36,13 +36,15 @@ static void put_histogram(struct writer *w, const struct wait_hist *hist, struct
 	put_line(w, head, labels, close, count, UNIT_NONE);
 }
 
-void put_namespace_histogram(struct writer *w, const char *namespace_, const struct wait_hist *hist)
+void put_namespace_histogram(struct writer *w, const char *namespace_, const char *more,
+			     const struct wait_hist *hist)
 {
 	struct buf label = {0};
 
 	buf_puts(&label, "{namespace=\"");
 	text_label(&label, namespace_);
 	buf_putc(&label, '"');
+	buf_puts(&label, more);
 	put_histogram(w, hist, (struct piece){label.data, label.len});
 	if (label.failed)
 		w->to->failed = true;

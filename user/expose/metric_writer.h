@@ -81,8 +81,11 @@ void put_label(struct writer *w, const char *label, const char *text);
 /* ,LABEL="TEXT" */
 void put_more(struct writer *w, const char *label, const char *text);
 
-/* The series of a histogram of the family at hand, with the label `namespace` (histogram.c). */
-void put_namespace_histogram(struct writer *w, const char *namespace_,
+/*
+ * The series of a histogram of the family at hand, with the label `namespace`, and what `more` has:
+ * ",LABEL=\"TEXT\"" or "" (histogram.c).
+ */
+void put_namespace_histogram(struct writer *w, const char *namespace_, const char *more,
 			     const struct wait_hist *hist);
 
 /* What follows the labels: a space, the number and the end of the line. */

@@ -43,7 +43,7 @@ static void namespaces(struct writer *w, const struct family *family)
 {
 	(void)family;
 	for (size_t i = 0; i < w->snap->nr_namespaces; i++)
-		put_namespace_histogram(w, w->snap->namespaces[i].namespace_,
+		put_namespace_histogram(w, w->snap->namespaces[i].namespace_, "",
 					&w->snap->namespaces[i].wait);
 }
 

@@ -112,6 +112,33 @@ struct gpu_engine_row {
 	uint64_t unattributed_ns; /* of that, of nobody who is known */
 };
 
+/* Calls of one kind to the drivers of GPUs, of all owners of a namespace; "": of those without. */
+struct gpu_calls_row {
+	const char *namespace_;
+	enum mlprof_gpu_op op;
+	uint64_t errors; /* calls that the kernel has failed */
+	struct wait_hist took;
+};
+
+/* How long one owner's tasks were in calls that wait for a GPU. */
+struct gpu_wait_row {
+	enum owner_kind kind;
+	const char *namespace_, *pod, *container, *unit; /* as in usage_row */
+	bool settling;
+	const char *gpu; /* "" if the file is of several */
+	uint64_t wait_ns;
+};
+
+/* A GPU of this machine; what is not known of it is "". */
+struct gpu_device_row {
+	const char *gpu; /* UUID, else PCI address, else its name in sysfs */
+	const char *vendor, *driver, *driver_version, *model, *sharing;
+	const char *busy_source,
+		*busy_quality; /* where busy time comes from, and what it is worth */
+	bool memory_known;
+	uint64_t memory_bytes;
+};
+
 /* How long jobs ran, of all pods of a namespace. */
 struct gpu_namespace_row {
 	const char *namespace_;
@@ -181,6 +208,12 @@ struct snapshot {
 	size_t nr_gpu_engines;
 	const struct gpu_namespace_row *gpu_namespaces;
 	size_t nr_gpu_namespaces;
+	const struct gpu_calls_row *gpu_calls;
+	size_t nr_gpu_calls;
+	const struct gpu_wait_row *gpu_waits;
+	size_t nr_gpu_waits;
+	const struct gpu_device_row *gpu_devices;
+	size_t nr_gpu_devices;
 	const struct loss_row *losses;
 	size_t nr_losses;
 	const struct program_row *programs;

@@ -58,6 +58,7 @@ struct usage {
 	struct owners *owners;
 	struct memory_usage *memory;
 	struct gpu_usage *gpu;
+	struct gpu_call_usage *gpu_calls;
 	struct total *totals; /* by owner's number */
 	uint32_t nr_totals;
 	struct mlprof_usage *pending; /* of cgroups that are not known yet */
@@ -93,7 +94,8 @@ struct usage *usage_new(struct owners *owners, const char *gpu_in_order)
 	usage->order_generation = UINT64_MAX;
 	usage->memory = memory_usage_new(owners);
 	usage->gpu = gpu_usage_new(owners, gpu_in_order);
-	if (!usage->memory || !usage->gpu) {
+	usage->gpu_calls = gpu_call_usage_new(owners);
+	if (!usage->memory || !usage->gpu || !usage->gpu_calls) {
 		usage_free(usage);
 		return NULL;
 	}
@@ -110,6 +112,11 @@ struct gpu_usage *usage_gpu(struct usage *usage)
 	return usage->gpu;
 }
 
+struct gpu_call_usage *usage_gpu_calls(struct usage *usage)
+{
+	return usage->gpu_calls;
+}
+
 void usage_free(struct usage *usage)
 {
 	if (!usage)
@@ -118,6 +125,7 @@ void usage_free(struct usage *usage)
 		free(usage->namespaces[i].name);
 	memory_usage_free(usage->memory);
 	gpu_usage_free(usage->gpu);
+	gpu_call_usage_free(usage->gpu_calls);
 	free(usage->namespaces);
 	free(usage->totals);
 	free(usage->pending);
@@ -294,6 +302,7 @@ static void forget_owner(void *context, uint32_t owner)
 
 	memory_usage_forget(usage->memory, owner);
 	gpu_usage_forget(usage->gpu, owner);
+	gpu_call_usage_forget(usage->gpu_calls, owner);
 	if (owner < usage->nr_totals)
 		memset(&usage->totals[owner], 0, sizeof(usage->totals[owner]));
 }
@@ -306,6 +315,7 @@ static void merge_totals(void *context, uint32_t goes, uint32_t stays)
 
 	memory_usage_merge(usage->memory, goes, stays);
 	gpu_usage_merge(usage->gpu, goes, stays);
+	gpu_call_usage_merge(usage->gpu_calls, goes, stays);
 	to = from ? total_of(usage, stays) : NULL;
 	if (!to)
 		return;
@@ -506,5 +516,7 @@ int usage_fill(struct usage *usage, struct snapshot *snap)
 		err = fill_namespaces(usage, snap);
 	if (!err)
 		err = gpu_usage_fill(usage->gpu, snap);
+	if (!err)
+		err = gpu_call_usage_fill(usage->gpu_calls, snap);
 	return err ? err : fill_losses(usage, snap);
 }

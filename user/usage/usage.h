@@ -11,6 +11,7 @@
 
 #include "mlprof/record.h"
 #include "owner/owners.h"
+#include "usage/gpu_call_usage.h"
 #include "usage/gpu_usage.h"
 #include "usage/memory_usage.h"
 #include "usage/snapshot.h"
@@ -27,6 +28,7 @@ void usage_free(struct usage *usage);
 /* Where samples of memory go, and what is read of GPUs. */
 struct memory_usage *usage_memory(struct usage *usage);
 struct gpu_usage *usage_gpu(struct usage *usage);
+struct gpu_call_usage *usage_gpu_calls(struct usage *usage);
 
 /*
  * A drain begins at `now_ns` (CLOCK_MONOTONIC); the records of it follow. Lets those go who have
