@@ -32,6 +32,8 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,\
 	$(filter-out %.bpf.c,$(wildcard tests/bench/*.c))) \
 	 $(BUILD)/tests/bench/empty.bpf.o $(BUILD)/tests/bench/empty_ioctl.bpf.o
 
+FAKE_NVML := $(BUILD)/tests/gpu/libnvidia-ml.so.1 $(BUILD)/tests/gpu/old/libnvidia-ml.so.1
+
 .PHONY: FORCE all binary image test unit guest-test bench demo check fuzz setup install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -119,6 +121,17 @@ $(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
 $(BUILD)/tests/bench/%: tests/bench/%.c $(filter-out $(BUILD)/user/cmd/%,$(OBJS))
 	$(call say,CC,$<)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c %.o,$^) $(LDFLAGS) $(LDLIBS) -o $@
+
+# Libraries that stand in for NVIDIA's: one of today, and one that lacks what came late.
+$(BUILD)/tests/gpu/libnvidia-ml.so.1: tests/gpu/fake_nvml.c user/gpu/nvml_abi.h
+	$(call say,FAKE,$@)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared $< -o $@
+
+$(BUILD)/tests/gpu/old/libnvidia-ml.so.1: tests/gpu/fake_nvml.c user/gpu/nvml_abi.h
+	$(call say,FAKE,$@)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -DOLD_NVML -fPIC -shared $< -o $@
+
+$(BUILD)/tests/unit/test_nvml: | $(FAKE_NVML)
 
 unit: $(TESTS)
 	$(Q)scripts/run-unit $(TESTS)
