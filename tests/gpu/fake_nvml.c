@@ -509,14 +509,22 @@ static uint32_t add_mean(struct nvml_process_sample *rows, uint32_t nr,
 	return nr;
 }
 
+/* As seen with real ones: values from somewhere, times from another age, nobody's rows. */
 static uint32_t add_garbage(const struct nvml_device_handle *device,
 			    struct nvml_process_sample *rows, uint32_t nr)
 {
-	for (uint32_t i = 0; i < device->garbage; i++) {
-		rows[nr] = (struct nvml_process_sample){50554, 217144956601725, 37100, 0, 50583, 1};
-		rows[nr].us = i % 2 ? 49936 : clock_us();
-		nr++;
-	}
+	const struct nvml_process_sample kinds[] = {
+		{.pid = 50554, .us = clock_us(), .sm = 37100},
+		{.pid = 50554, .us = clock_us(), .encoder = 101},
+		{.pid = 50554, .us = clock_us(), .decoder = 50624},
+		{.pid = 50554, .us = clock_us(), .memory = 256},
+		{.pid = 50554, .us = 49936, .sm = 10},
+		{.pid = UINT32_MAX, .us = clock_us(), .sm = 10},
+		{.pid = 0},
+	};
+
+	for (uint32_t i = 0; i < device->garbage; i++)
+		rows[nr++] = kinds[i % (sizeof(kinds) / sizeof(kinds[0]))];
 	return nr;
 }
 

@@ -20,6 +20,8 @@
 #define CLOSE_WAITS	     100
 #define CLOSE_WAIT_NS	     10000000
 #define STEADY_TIMES_BACKOFF 2
+/* Where the driver does not stay loaded, starting wakes up one GPU after the other. */
+#define START_TIMES_TIMEOUT 6
 
 struct nvml {
 	struct nvml_options options;
@@ -231,13 +233,18 @@ static bool reap(struct nvml *nvml)
 	return !nvml->child;
 }
 
+static uint64_t patience(const struct nvml *nvml)
+{
+	return nvml->options.timeout_ns * (nvml->state.greeted ? 1 : START_TIMES_TIMEOUT);
+}
+
 void nvml_poll(struct nvml *nvml)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (nvml->fd >= 0)
 		listen_to(nvml, now);
-	if (nvml->fd >= 0 && now - nvml->spoke_ns > nvml->options.timeout_ns)
+	if (nvml->fd >= 0 && now - nvml->spoke_ns > patience(nvml))
 		finish_silent(nvml, now);
 	/* One that hangs in the driver goes when that lets it. Another one would hang as well. */
 	if (nvml->fd < 0 && reap(nvml) && now >= nvml->due_ns)

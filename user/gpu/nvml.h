@@ -13,11 +13,12 @@
 #define NVML_BACKOFF_MOST_NS 60000000000ull
 
 struct nvml_options {
-	const char *library;	  /* where to look for it first; may be NULL. Not copied. */
-	const char *program;	  /* that has the verb nvml-helper; NULL: this one. Not copied. */
-	uint32_t interval_ms;	  /* 0: NVML_INTERVAL_MS */
-	uint64_t timeout_ns;	  /* silence after which it is given up; 0: NVML_TIMEOUT_NS */
-	uint64_t backoff_ns;	  /* until the second start; 0: NVML_BACKOFF_NS */
+	const char *library;  /* where to look for it first; may be NULL. Not copied. */
+	const char *program;  /* that has the verb nvml-helper; NULL: this one. Not copied. */
+	uint32_t interval_ms; /* 0: NVML_INTERVAL_MS */
+	uint64_t timeout_ns; /* silence after which it is given up, 6 times as long while it starts;
+				0: NVML_TIMEOUT_NS */
+	uint64_t backoff_ns; /* until the second start; 0: NVML_BACKOFF_NS */
 	uint64_t backoff_most_ns; /* it doubles up to here; 0: NVML_BACKOFF_MOST_NS */
 };
 
