@@ -142,13 +142,23 @@ static int send_samples(struct nvml_survey *survey, const struct surveyed_device
 	return err;
 }
 
-/* The clock was set in between: how long that was, and what is since when, is not known. */
-static bool has_stepped(const struct surveyed_device *device, uint64_t to_us, uint64_t ns)
-{
-	uint64_t passed_us = (ns - device->seen_ns) / NS_PER_US;
-	uint64_t counted_us = to_us - device->seen_us;
+/* When the driver was asked, by its clock and by one that is never set. */
+struct moment {
+	uint64_t us, ns;
+};
 
-	return to_us < device->seen_us ||
+static struct moment moment_of(const struct surveyed_device *device)
+{
+	return (struct moment){.us = now_us(device), .ns = clock_ns(CLOCK_MONOTONIC)};
+}
+
+/* The clock was set in between: how long that was, and what is since when, is not known. */
+static bool has_stepped(const struct surveyed_device *device, const struct moment *end)
+{
+	uint64_t passed_us = (end->ns - device->seen_ns) / NS_PER_US;
+	uint64_t counted_us = end->us - device->seen_us;
+
+	return end->us < device->seen_us ||
 	       (passed_us > counted_us ? passed_us - counted_us : counted_us - passed_us) > STEP_US;
 }
 
@@ -157,23 +167,22 @@ static bool has_stepped(const struct surveyed_device *device, uint64_t to_us, ui
  * answer. Samples before the first time are not credited.
  */
 static uint32_t set_stretch(struct nvml_survey *survey, struct surveyed_device *device,
-			    struct nvml_message_device *told, uint32_t nr, uint64_t asked_us)
+			    struct nvml_message_device *told, uint32_t nr, struct moment asked)
 {
-	uint64_t ns = clock_ns(CLOCK_MONOTONIC);
-	uint64_t to_us = newest(survey, nr, asked_us);
+	struct moment end = {.us = newest(survey, nr, asked.us)};
 
-	if (to_us > now_us(device) + AHEAD_US)
-		to_us = asked_us;
-	told->to_us = to_us;
-	told->from_us =
-		!device->seen_ns || has_stepped(device, to_us, ns) ? to_us : device->seen_us;
-	device->seen_us = to_us;
-	device->seen_ns = ns;
-	return told->from_us < to_us ? keep_within(survey, told, nr, told->from_us, to_us) : 0;
+	if (end.us > now_us(device) + AHEAD_US)
+		end.us = asked.us;
+	end.ns = asked.ns + (end.us - asked.us) * NS_PER_US;
+	told->to_us = end.us;
+	told->from_us = !device->seen_ns || has_stepped(device, &end) ? end.us : device->seen_us;
+	device->seen_us = end.us;
+	device->seen_ns = end.ns;
+	return told->from_us < end.us ? keep_within(survey, told, nr, told->from_us, end.us) : 0;
 }
 
 static int take_samples(struct nvml_survey *survey, struct surveyed_device *device,
-			struct nvml_message_device *told, uint32_t nr, uint64_t asked_us)
+			struct nvml_message_device *told, uint32_t nr, struct moment asked)
 {
 	nr = keep_sane(survey, told, nr);
 	if (nr && !device->clock_known) {
@@ -182,10 +191,10 @@ static int take_samples(struct nvml_survey *survey, struct surveyed_device *devi
 			return 0;
 		}
 		/* They were asked for without a time, and are of any: this is where it begins. */
-		asked_us = now_us(device);
+		asked = moment_of(device);
 		device->seen_ns = 0;
 	}
-	nr = set_stretch(survey, device, told, nr, asked_us);
+	nr = set_stretch(survey, device, told, nr, asked);
 	told->samples = nr;
 	told->busy_source = NVML_BUSY_SAMPLES;
 	return send_samples(survey, device, nr);
@@ -194,7 +203,7 @@ static int take_samples(struct nvml_survey *survey, struct surveyed_device *devi
 static int read_samples(struct nvml_survey *survey, struct surveyed_device *device,
 			struct nvml_message_device *told)
 {
-	uint64_t asked_us = now_us(device);
+	struct moment asked = moment_of(device);
 	uint32_t nr = 0;
 	int result = call_samples(survey, device, &nr);
 
@@ -210,7 +219,7 @@ static int read_samples(struct nvml_survey *survey, struct surveyed_device *devi
 		device->seen_ns = 0;
 		return 0;
 	}
-	return take_samples(survey, device, told, nr, asked_us);
+	return take_samples(survey, device, told, nr, asked);
 }
 
 static bool is_running(const struct nvml_survey *survey, uint32_t pid)
@@ -238,8 +247,6 @@ static bool is_wanted(const struct nvml_survey *survey, const struct surveyed_de
  */
 static void note_ended(struct surveyed_device *device, uint32_t pid)
 {
-	if (device->ended.nr >= ENDED_MAX)
-		idmap_free(&device->ended);
 	idmap_put(&device->ended, pid, 1);
 }
 
@@ -312,6 +319,11 @@ static int read_accounting(struct nvml_survey *survey, struct surveyed_device *d
 	if (result || nr > PID_ROOM) {
 		device->accounting_fails = true;
 		return 0;
+	}
+	/* To forget who has ended is to begin anew, or they would be told once more. */
+	if (device->ended.nr >= ENDED_MAX) {
+		idmap_free(&device->ended);
+		device->accounting_begun = false;
 	}
 	told->busy_source = NVML_BUSY_ACCOUNTING;
 	told->ns = clock_ns(CLOCK_MONOTONIC);
