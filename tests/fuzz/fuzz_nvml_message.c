@@ -12,73 +12,146 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Most of a message must be right to get anywhere: so much is given, the rest is the fuzzer's. */
-static void make_plausible(struct nvml_message *message, uint8_t kind)
-{
-	message->magic = NVML_MESSAGE_MAGIC;
-	message->version = NVML_MESSAGE_VERSION;
-	message->bytes = NVML_MESSAGE_BYTES;
-	message->reserved = 0;
-	message->type = 1 + kind % (NVML_MESSAGE_TYPES - 1);
-	message->device %= 3;
-	message->count %= 5;
-	if (message->type == NVML_MESSAGE_DEVICE) {
-		struct nvml_message_device *device = &message->body.device;
+/* The input is a row of these: most of a message must be right for it to get anywhere. */
+struct step {
+	uint8_t what, a;
+	uint16_t b;
+	uint32_t c;
+};
 
-		message->count = 0;
-		device->known &= NVML_KNOWN_ALL;
-		device->down = device->mig = 0;
-		device->utilization[0] = device->utilization[1] = 0;
-		device->uuid[1] = device->name[0] = device->pci[0] = device->why[0] = 0;
-		device->processes %= 9;
-		device->samples %= 9;
-		device->accountings %= 9;
-	}
+struct run {
+	struct nvml_state state;
+	struct nvml_message message; /* in the making */
+	uint32_t samples[4], accounts[4];
+	uint64_t us, ns;
+};
+
+static void check_device(const struct nvml_device_state *device)
+{
+	if (device->processes > NVML_PROCESSES_MAX || device->busy.nr > BUSY_ROWS_MAX)
+		abort();
+	for (uint32_t i = 0; i < device->processes; i++)
+		if (!device->process[i].pid)
+			abort();
+	for (int i = 0; i < BUSY_ENGINES; i++)
+		if (nvml_device_busy_ns(device, i) > nvml_device_observed_ns(device))
+			abort();
+	for (size_t i = 0; i < device->busy.nr; i++)
+		if (!(device->busy.row[i].busy[BUSY_SM].variance_ns2 >= 0))
+			abort();
 }
 
-static void check(const struct nvml_state *state)
+/* Through a copy of its own size, so that a read behind the end is noticed. */
+static void send(struct run *run)
 {
-	for (size_t i = 0; i < NVML_DEVICES_MAX; i++) {
-		const struct nvml_device_state *device = state->device[i];
+	struct nvml_message *copy = malloc(sizeof(*copy)), read;
 
-		if (!device)
-			continue;
-		if (device->processes > NVML_PROCESSES_MAX || device->busy.nr > BUSY_ROWS_MAX)
-			abort();
-		for (int k = 0; k < BUSY_ENGINES; k++)
-			if (nvml_device_busy_ns(device, k) > nvml_device_observed_ns(device))
-				abort();
-		for (size_t k = 0; k < device->busy.nr; k++)
-			if (!(device->busy.row[k].busy[BUSY_SM].variance_ns2 >= 0))
-				abort();
+	if (!copy)
+		return;
+	*copy = run->message;
+	if (nvml_message_read(copy, sizeof(*copy), &read)) {
+		nvml_state_receive(&run->state, &read, run->ns);
+		if (read.device < NVML_DEVICES_MAX && run->state.device[read.device])
+			check_device(run->state.device[read.device]);
+	}
+	free(copy);
+}
+
+static void send_sample(struct run *run, const struct step *step)
+{
+	struct nvml_message_sample *sample = run->message.body.sample;
+
+	nvml_message_init(&run->message, NVML_MESSAGE_SAMPLES, step->a & 3);
+	run->message.count = 1;
+	sample->pid = 1 + step->a % 5;
+	sample->us = run->us + step->b + 1;
+	memcpy(sample->percent, &step->c, 4);
+	for (int i = 0; i < 4; i++)
+		sample->percent[i] %= 101;
+	run->samples[step->a & 3]++;
+	send(run);
+}
+
+static void send_account(struct run *run, const struct step *step)
+{
+	struct nvml_message_accounting *account = run->message.body.accounting;
+
+	nvml_message_init(&run->message, NVML_MESSAGE_ACCOUNTING, step->a & 3);
+	run->message.count = 1;
+	account->pid = 1 + step->a % 5;
+	account->started_us = step->a >> 7;
+	account->samples = step->b;
+	account->sum[0] = step->c;
+	account->sum[1] = (uint64_t)step->c << step->a % 40;
+	run->accounts[step->a & 3]++;
+	send(run);
+}
+
+static void send_device(struct run *run, const struct step *step)
+{
+	struct nvml_message_device *device = &run->message.body.device;
+	uint32_t index = step->a & 3;
+
+	nvml_message_init(&run->message, NVML_MESSAGE_DEVICE, index);
+	device->busy_source = (step->a >> 2) % NVML_BUSY_SOURCES;
+	device->samples = run->samples[index];
+	device->accountings = run->accounts[index];
+	device->uuid[0] = (char)('A' + (step->a >> 5));
+	device->from_us = run->us;
+	run->us += step->b;
+	run->ns += (uint64_t)step->c << (step->b & 7);
+	device->to_us = run->us;
+	device->ns = run->ns;
+	run->samples[index] = run->accounts[index] = 0;
+	send(run);
+}
+
+static void take_step(struct run *run, const struct step *step)
+{
+	switch (step->what % 8) {
+	case 0:
+		nvml_message_init(&run->message,
+				  (enum nvml_message_type)(1 + step->a % (NVML_MESSAGE_TYPES - 1)),
+				  step->b & 3);
+		break;
+	case 1:
+		memcpy((char *)&run->message + step->b % (NVML_MESSAGE_BYTES - 3), &step->c, 4);
+		break;
+	case 2:
+		memset((char *)&run->message + step->b % NVML_MESSAGE_BYTES, step->a, 1);
+		break;
+	case 3:
+		send(run);
+		break;
+	case 4:
+		send_sample(run, step);
+		break;
+	case 5:
+		send_account(run, step);
+		break;
+	case 6:
+		send_device(run, step);
+		break;
+	default:
+		nvml_state_restart(&run->state);
+		memset(run->samples, 0, sizeof(run->samples));
+		memset(run->accounts, 0, sizeof(run->accounts));
+		break;
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct nvml_state state = {0};
-	struct nvml_message message, read;
+	struct run run = {.us = 1000000, .ns = 1000000};
+	struct nvml_message read;
+	struct step step;
 
 	if (nvml_message_read(data, size, &read))
-		nvml_state_receive(&state, &read, 1);
-	while (size > 1) {
-		size_t bytes = size - 1 < 192 ? size - 1 : 192;
-
-		memset(&message, 0, sizeof(message));
-		memcpy(&message, data + 1, bytes);
-		/* What of a device is numbers lies far behind its names. */
-		if (bytes > 64)
-			memcpy((char *)&message + sizeof(message) - 600, data + 1, bytes);
-		if (data[0] & 0x80)
-			memcpy(&message.body.device.known, data + 1,
-			       bytes < 96 ? bytes : (size_t)96);
-		make_plausible(&message, data[0]);
-		if (nvml_message_read(&message, sizeof(message), &read))
-			nvml_state_receive(&state, &read, size);
-		check(&state);
-		data += 1 + bytes;
-		size -= 1 + bytes;
+		nvml_state_receive(&run.state, &read, 1);
+	for (; size >= sizeof(step); data += sizeof(step), size -= sizeof(step)) {
+		memcpy(&step, data, sizeof(step));
+		take_step(&run, &step);
 	}
-	nvml_state_free(&state);
+	nvml_state_free(&run.state);
 	return 0;
 }

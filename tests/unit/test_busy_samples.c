@@ -543,6 +543,21 @@ static void test_accounting_never_back(void **state)
 	busy_rows_free(&rows);
 }
 
+static void test_accounting_tells_twice(void **state)
+{
+	struct busy_account accounts[] = {{.pid = 1, .samples = 9, .sum = {90000}},
+					  {.pid = 1, .samples = 6, .sum = {60000}}};
+	struct busy_accounting accounting = {0};
+	struct busy_rows rows = {0};
+
+	(void)state;
+	busy_accounting_credit(&accounting, &rows, NULL, 0, SECOND_NS);
+	busy_accounting_credit(&accounting, &rows, accounts, 2, 2ull * SECOND_NS);
+	assert_int_equal(accounting.unclear, 1);
+	assert_int_equal(busy_rows_total(&rows, BUSY_SM), 0);
+	busy_rows_free(&rows);
+}
+
 /* After an hour without processes a new one does not get that hour. */
 static void test_accounting_invents_nothing(void **state)
 {
@@ -576,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_accounting_life),
 		cmocka_unit_test(test_accounting_in_batches),
 		cmocka_unit_test(test_accounting_never_back),
+		cmocka_unit_test(test_accounting_tells_twice),
 		cmocka_unit_test(test_accounting_invents_nothing),
 	};
 

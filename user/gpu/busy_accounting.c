@@ -154,6 +154,15 @@ static void mark_seen(struct busy_rows *rows, const struct busy_account *account
 	busy_rows_expire(rows, ns);
 }
 
+static bool tells_twice(const struct busy_account *accounts, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		for (size_t k = 0; k < i; k++)
+			if (accounts[i].pid == accounts[k].pid)
+				return true;
+	return false;
+}
+
 static void begin(struct busy_accounting *accounting, struct busy_rows *rows,
 		  const struct busy_account *accounts, size_t nr, uint64_t ns)
 {
@@ -172,6 +181,10 @@ void busy_accounting_credit(struct busy_accounting *accounting, struct busy_rows
 
 	if (accounting->begun && ns <= accounting->ns)
 		return;
+	if (tells_twice(accounts, nr)) {
+		accounting->unclear++;
+		return;
+	}
 	if (!accounting->begun) {
 		begin(accounting, rows, accounts, nr, ns);
 	} else {

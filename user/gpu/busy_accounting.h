@@ -30,6 +30,7 @@ struct busy_accounting {
 	uint64_t adopted;     /* processes that had run before they were first seen */
 	uint64_t reused;      /* pids that were another process the next time */
 	uint64_t went_back;   /* sums or counts that were less the next time: begun anew */
+	uint64_t unclear;     /* readings that told of a process twice: not believed */
 	uint64_t overfull;    /* times when the sums came to more than samples could give */
 };
 
