@@ -106,6 +106,16 @@ static void send_device(struct run *run, const struct step *step)
 	send(run);
 }
 
+/* Half of them in the head, where a message says what it is and how many it brings. */
+static void patch(struct nvml_message *message, const struct step *step)
+{
+	size_t head = offsetof(struct nvml_message, body);
+	size_t at = step->a & 1 ? step->b % head & ~(size_t)3 : step->b % (NVML_MESSAGE_BYTES - 3);
+	uint32_t value = step->c >> (step->a >> 3);
+
+	memcpy((char *)message + at, &value, sizeof(value));
+}
+
 static void take_step(struct run *run, const struct step *step)
 {
 	switch (step->what % 8) {
@@ -115,7 +125,7 @@ static void take_step(struct run *run, const struct step *step)
 				  step->b & 3);
 		break;
 	case 1:
-		memcpy((char *)&run->message + step->b % (NVML_MESSAGE_BYTES - 3), &step->c, 4);
+		patch(&run->message, step);
 		break;
 	case 2:
 		memset((char *)&run->message + step->b % NVML_MESSAGE_BYTES, step->a, 1);
