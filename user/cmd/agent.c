@@ -123,7 +123,7 @@ static void drain(struct agent *agent)
 	err = kernel_drain(agent->kernel, &sink);
 	usage_end(agent->usage);
 	agent_memory_sample(&agent->memory);
-	agent_gpu_sample(&agent->gpu);
+	agent_gpu_sample(&agent->gpu, begun);
 	sweep(agent);
 	if (!err)
 		err = agent_publish(agent);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Attaches when a GPU's driver is there, lets go when it is not, and reads at every drain. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -20,7 +22,52 @@ void agent_gpu_stop(struct agent_gpu *gpu)
 {
 	gpu_jobs_close(gpu->jobs);
 	gpu_calls_close(gpu->calls);
+	rm_events_free(gpu->events);
+	rm_objects_free(gpu->objects);
 	gpu_devices_free(gpu->devices);
+}
+
+static struct gpu_jobs_counts jobs_counts(const struct agent_gpu *gpu)
+{
+	struct gpu_jobs_counts counts = {0};
+
+	if (gpu->jobs)
+		gpu_jobs_count(gpu->jobs, &counts);
+	counts.lost += gpu->jobs_before.lost;
+	counts.unknown += gpu->jobs_before.unknown;
+	return counts;
+}
+
+static struct gpu_calls_counts calls_counts(const struct agent_gpu *gpu)
+{
+	struct gpu_calls_counts counts = {0};
+
+	if (gpu->calls)
+		gpu_calls_count(gpu->calls, &counts);
+	counts.lost += gpu->calls_before.lost;
+	counts.copies_lost += gpu->calls_before.copies_lost;
+	counts.copies_unreadable += gpu->calls_before.copies_unreadable;
+	return counts;
+}
+
+void agent_gpu_count(const struct agent_gpu *gpu, struct usage_losses *losses)
+{
+	struct gpu_jobs_counts jobs = jobs_counts(gpu);
+	struct gpu_calls_counts calls = calls_counts(gpu);
+	struct rm_events_counts events = {0};
+	struct rm_objects_counts objects = {0};
+
+	if (gpu->events)
+		rm_events_count(gpu->events, &events);
+	if (gpu->objects)
+		rm_objects_count(gpu->objects, &objects);
+	losses->gpu_jobs_full = jobs.lost;
+	losses->gpu_jobs_unknown = jobs.unknown;
+	losses->gpu_calls_full = calls.lost;
+	losses->gpu_ring_full = calls.copies_lost;
+	losses->gpu_unreadable = calls.copies_unreadable + events.unreadable;
+	losses->gpu_objects_full = events.lost + objects.no_room;
+	losses->gpu_objects_unknown = objects.unknown + objects.clashes;
 }
 
 static enum mlprof_gpu_driver driver_of_drm(const struct gpu_device *device)
@@ -84,6 +131,44 @@ static void watch_files(struct agent_gpu *gpu, const struct gpu_devices *before)
 				driver_of_file(now->major[i].file));
 }
 
+/* What NVIDIA's driver holds is known from what it was asked for since we are here. */
+static int open_calls(struct agent_gpu *gpu, const char **why)
+{
+	*why = "memory is out";
+	if (!gpu->events)
+		gpu->events = rm_events_new();
+	if (!gpu->objects)
+		gpu->objects = rm_objects_new();
+	if (!gpu->events || !gpu->objects)
+		return -ENOMEM;
+	return gpu_calls_open(gpu->options.kernel, gpu->options.cgroup_v1, &gpu->calls, why);
+}
+
+/* What was counted stays counted. */
+static void close_calls(struct agent_gpu *gpu)
+{
+	if (gpu->calls)
+		gpu->calls_before = calls_counts(gpu);
+	gpu_calls_close(gpu->calls);
+	gpu->calls = NULL;
+}
+
+static void close_jobs(struct agent_gpu *gpu)
+{
+	if (gpu->jobs)
+		gpu->jobs_before = jobs_counts(gpu);
+	gpu_jobs_close(gpu->jobs);
+	gpu->jobs = NULL;
+}
+
+static unsigned int nvidia_version(const struct gpu_devices *devices)
+{
+	for (size_t i = 0; i < devices->nr; i++)
+		if (devices->device[i]->vendor == GPU_VENDOR_NVIDIA)
+			return (unsigned int)strtoul(devices->device[i]->driver_version, NULL, 10);
+	return 0;
+}
+
 static void look_for_devices(struct agent_gpu *gpu)
 {
 	struct gpu_devices *now, *before = gpu->devices;
@@ -95,15 +180,14 @@ static void look_for_devices(struct agent_gpu *gpu)
 		return;
 	gpu->devices = now;
 	if (now->nr_majors && !gpu->calls) {
-		err = gpu_calls_open(gpu->options.kernel, gpu->options.cgroup_v1, &gpu->calls,
-				     &why);
+		err = open_calls(gpu, &why);
 		if (err && !gpu->calls_failed)
 			log_warn("going on without the calls to drivers of GPUs: %s", why);
 		gpu->calls_failed = err;
 	} else if (!now->nr_majors) {
-		gpu_calls_close(gpu->calls);
-		gpu->calls = NULL;
+		close_calls(gpu);
 	}
+	gpu->nvidia_version = nvidia_version(now);
 	if (gpu->calls)
 		watch_files(gpu, before);
 	gpu_devices_free(before);
@@ -116,8 +200,7 @@ static void look_for_scheduler(struct agent_gpu *gpu)
 
 	if (gpu->jobs && !gpu_jobs_wanted()) {
 		log_info("no driver uses the kernel's GPU scheduler any more");
-		gpu_jobs_close(gpu->jobs);
-		gpu->jobs = NULL;
+		close_jobs(gpu);
 	}
 	if (gpu->jobs)
 		return;
@@ -164,7 +247,64 @@ static void take_calls(void *context, const struct mlprof_gpu_caller *caller,
 		gpu_calls_forget(gpu->calls, caller);
 }
 
-void agent_gpu_sample(struct agent_gpu *gpu)
+void agent_gpu_call(struct agent_gpu *gpu, const struct mlprof_record_gpu_call *record)
+{
+	rm_events_call(gpu->events, record, gpu->nvidia_version);
+}
+
+void agent_gpu_closed(struct agent_gpu *gpu, const struct mlprof_record_gpu_closed *record)
+{
+	rm_events_closed(gpu->events, record);
+}
+
+/* As nvidia-smi and the kubelet write it. */
+static void write_uuid(const uint8_t *uuid, char *to, size_t bytes)
+{
+	size_t at = (size_t)snprintf(to, bytes, "GPU");
+
+	for (int i = 0; i < RM_UUID_BYTES && at < bytes; i++)
+		at += (size_t)snprintf(to + at, bytes - at, "%s%02x",
+				       i == 0 || i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+				       uuid[i]);
+}
+
+/* The only GPU of NVIDIA's; "" if there are several. */
+static const char *only_gpu(const struct gpu_devices *devices)
+{
+	const char *id = "";
+	size_t nr = 0;
+
+	for (size_t i = 0; i < devices->nr; i++) {
+		if (devices->device[i]->vendor != GPU_VENDOR_NVIDIA)
+			continue;
+		id = devices->device[i]->id;
+		nr++;
+	}
+	return nr == 1 ? id : "";
+}
+
+static void take_holding(void *context, const struct rm_holding *holding)
+{
+	struct agent_gpu *gpu = context;
+	char label[64];
+
+	if (holding->gpu)
+		write_uuid(holding->gpu, label, sizeof(label));
+	else
+		snprintf(label, sizeof(label), "%s", only_gpu(gpu->devices));
+	if (!gpu_holding_usage_add(usage_gpu_holdings(gpu->options.usage), holding, label))
+		rm_objects_forget(gpu->objects, holding->cgroup);
+}
+
+/* All rings have been read since, so that nothing from before `until_ns` is still to come. */
+static void read_holdings(struct agent_gpu *gpu, uint64_t until_ns)
+{
+	rm_events_apply(gpu->events, until_ns, gpu->objects);
+	gpu_holding_usage_begin(usage_gpu_holdings(gpu->options.usage));
+	rm_objects_read(gpu->objects, until_ns, take_holding, gpu);
+}
+
+void agent_gpu_sample(struct agent_gpu *gpu, uint64_t begun_ns)
 {
 	const struct gpu_jobs_sink sink = {gpu, take_ring, take_jobs, take_under_way};
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
@@ -181,6 +321,8 @@ void agent_gpu_sample(struct agent_gpu *gpu)
 	/* What could not be read is read at the next drain. */
 	if (gpu->calls)
 		gpu_calls_read(gpu->calls, take_calls, gpu);
+	if (gpu->objects)
+		read_holdings(gpu, begun_ns);
 }
 
 static int fill_device(const struct agent_gpu *gpu, struct snapshot *snap,

@@ -78,15 +78,18 @@ static void fill_names(struct agent *agent, struct snapshot *snap)
 static void set_losses(struct agent *agent, const struct kernel_counts *counts)
 {
 	struct memory_counts memory = {0};
+	struct usage_losses losses;
 
 	if (agent->memory.sampler)
 		memory_sampler_count(agent->memory.sampler, &memory);
-	usage_set_losses(agent->usage, &(struct usage_losses){
-					       .records = counts->malformed,
-					       .stalls = counts->stalls_lost,
-					       .memory_malformed = memory.malformed,
-					       .memory_dropped = memory.dropped,
-				       });
+	losses = (struct usage_losses){
+		.records = counts->malformed,
+		.stalls = counts->stalls_lost,
+		.memory_malformed = memory.malformed,
+		.memory_dropped = memory.dropped,
+	};
+	agent_gpu_count(&agent->gpu, &losses);
+	usage_set_losses(agent->usage, &losses);
 }
 
 int agent_publish(struct agent *agent)

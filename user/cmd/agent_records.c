@@ -70,6 +70,20 @@ static void take_oom(void *context, const struct mlprof_record_oom *record)
 			 reasons[record->reason]);
 }
 
+static void take_gpu_call(void *context, const struct mlprof_record_gpu_call *record)
+{
+	struct agent *agent = context;
+
+	agent_gpu_call(&agent->gpu, record);
+}
+
+static void take_gpu_closed(void *context, const struct mlprof_record_gpu_closed *record)
+{
+	struct agent *agent = context;
+
+	agent_gpu_closed(&agent->gpu, record);
+}
+
 struct record_sink agent_sink(struct agent *agent)
 {
 	return (struct record_sink){
@@ -80,5 +94,7 @@ struct record_sink agent_sink(struct agent *agent)
 		.oom = take_oom,
 		.stall = take_stall,
 		.exited = take_exited,
+		.gpu_call = take_gpu_call,
+		.gpu_closed = take_gpu_closed,
 	};
 }

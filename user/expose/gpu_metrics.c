@@ -135,6 +135,38 @@ static void host_waits(struct writer *w, const struct family *family)
 	}
 }
 
+/* What follows the labels of a pod and a GPU: "", or ",LABEL=\"TEXT\"...". */
+static void put_holdings(struct writer *w, size_t offset, const char *more)
+{
+	for (size_t i = 0; i < w->snap->nr_gpu_holdings; i++) {
+		const struct gpu_holding_row *row = &w->snap->gpu_holdings[i];
+
+		if (row->kind != OWNER_POD || row->settling)
+			continue;
+		put_label(w, "namespace", row->namespace_);
+		put_more(w, "pod", row->pod);
+		put_more(w, "container", row->container);
+		put_more(w, "gpu", row->gpu);
+		buf_puts(w->to, more);
+		buf_putc(w->to, '}');
+		put_value(w, value_at(row, offset));
+	}
+}
+
+static void holdings(struct writer *w, const struct family *family)
+{
+	put_holdings(w, family->offset, "");
+}
+
+static void memory(struct writer *w, const struct family *family)
+{
+	(void)family;
+	put_holdings(w, offsetof(struct gpu_holding_row, device_bytes),
+		     ",kind=\"device\",source=\"rm_ledger\"");
+	put_holdings(w, offsetof(struct gpu_holding_row, pinned_bytes),
+		     ",kind=\"pinned_host\",source=\"rm_ledger\"");
+}
+
 static void infos(struct writer *w, const struct family *family)
 {
 	(void)family;
@@ -163,14 +195,25 @@ static void memory_sizes(struct writer *w, const struct family *family)
 				     w->snap->gpu_devices[i].memory_bytes);
 }
 
-#define ROW(member)    offsetof(struct gpu_row, member)
-#define ENGINE(member) offsetof(struct gpu_engine_row, member)
+#define HOLDING(member) offsetof(struct gpu_holding_row, member)
+#define ROW(member)	offsetof(struct gpu_row, member)
+#define ENGINE(member)	offsetof(struct gpu_engine_row, member)
 
 static const struct family families[] = {
 	{"mlprof_gpu", INFO, UNIT_NONE,
 	 "A GPU of this node; where its busy time comes from, and what that is worth.", infos, 0},
 	{"mlprof_gpu_device_memory_size_bytes", GAUGE, UNIT_BYTES, "Memory of a GPU's own.",
 	 memory_sizes, 0},
+	{"mlprof_gpu_context_held_seconds", COUNTER, UNIT_SECONDS,
+	 "Time that a container had a context on a GPU, whether it used it or not.", holdings,
+	 HOLDING(held_ns)},
+	{"mlprof_gpu_contexts", GAUGE, UNIT_NONE, "Contexts that a container has on a GPU.",
+	 holdings, HOLDING(contexts)},
+	{"mlprof_gpu_memory_bytes", GAUGE, UNIT_BYTES,
+	 "Memory that a container has asked the driver for and not given back.", memory, 0},
+	{"mlprof_gpu_memory_byte_seconds", COUNTER, UNIT_NONE,
+	 "Of that, memory of the GPU times the time that it was held.", holdings,
+	 HOLDING(byte_seconds)},
 	{"mlprof_gpu_host_wait_seconds", COUNTER, UNIT_SECONDS,
 	 "Time that tasks of a container were in calls that wait for a GPU.", host_waits, 0},
 	{"mlprof_gpu_ioctl_seconds", HISTOGRAM, UNIT_SECONDS,

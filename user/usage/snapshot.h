@@ -129,6 +129,18 @@ struct gpu_wait_row {
 	uint64_t wait_ns;
 };
 
+/* What one owner holds of a GPU by what it has asked the driver for, and has held. */
+struct gpu_holding_row {
+	enum owner_kind kind;
+	const char *namespace_, *pod, *container, *unit; /* as in usage_row */
+	bool settling;
+	const char *gpu; /* "" if it is not known which */
+	uint64_t contexts;
+	uint64_t device_bytes, pinned_bytes;
+	uint64_t held_ns;      /* there was a context */
+	uint64_t byte_seconds; /* device bytes times time */
+};
+
 /* A GPU of this machine; what is not known of it is "". */
 struct gpu_device_row {
 	const char *gpu; /* UUID, else PCI address, else its name in sysfs */
@@ -212,6 +224,8 @@ struct snapshot {
 	size_t nr_gpu_calls;
 	const struct gpu_wait_row *gpu_waits;
 	size_t nr_gpu_waits;
+	const struct gpu_holding_row *gpu_holdings;
+	size_t nr_gpu_holdings;
 	const struct gpu_device_row *gpu_devices;
 	size_t nr_gpu_devices;
 	const struct loss_row *losses;

@@ -37,6 +37,13 @@ enum loss {
 	LOSS_STALL,
 	LOSS_MEMORY_MALFORMED,
 	LOSS_MEMORY_DROPPED,
+	LOSS_GPU_JOBS_FULL,
+	LOSS_GPU_JOBS_UNKNOWN,
+	LOSS_GPU_CALLS_FULL,
+	LOSS_GPU_RING_FULL,
+	LOSS_GPU_UNREADABLE,
+	LOSS_GPU_OBJECTS_FULL,
+	LOSS_GPU_OBJECTS_UNKNOWN,
 	NR_LOSSES,
 };
 
@@ -52,6 +59,13 @@ static const struct {
 	[LOSS_STALL] = {"memory", "stall_unknown"},
 	[LOSS_MEMORY_MALFORMED] = {"memory", "malformed"},
 	[LOSS_MEMORY_DROPPED] = {"memory", "too_many_cgroups"},
+	[LOSS_GPU_JOBS_FULL] = {"gpu", "jobs_full"},
+	[LOSS_GPU_JOBS_UNKNOWN] = {"gpu", "job_unknown"},
+	[LOSS_GPU_CALLS_FULL] = {"gpu", "calls_full"},
+	[LOSS_GPU_RING_FULL] = {"gpu", "ring_full"},
+	[LOSS_GPU_UNREADABLE] = {"gpu", "unreadable"},
+	[LOSS_GPU_OBJECTS_FULL] = {"gpu", "objects_full"},
+	[LOSS_GPU_OBJECTS_UNKNOWN] = {"gpu", "object_unknown"},
 };
 
 struct usage {
@@ -59,6 +73,7 @@ struct usage {
 	struct memory_usage *memory;
 	struct gpu_usage *gpu;
 	struct gpu_call_usage *gpu_calls;
+	struct gpu_holding_usage *gpu_holdings;
 	struct total *totals; /* by owner's number */
 	uint32_t nr_totals;
 	struct mlprof_usage *pending; /* of cgroups that are not known yet */
@@ -95,7 +110,8 @@ struct usage *usage_new(struct owners *owners, const char *gpu_in_order)
 	usage->memory = memory_usage_new(owners);
 	usage->gpu = gpu_usage_new(owners, gpu_in_order);
 	usage->gpu_calls = gpu_call_usage_new(owners);
-	if (!usage->memory || !usage->gpu || !usage->gpu_calls) {
+	usage->gpu_holdings = gpu_holding_usage_new(owners);
+	if (!usage->memory || !usage->gpu || !usage->gpu_calls || !usage->gpu_holdings) {
 		usage_free(usage);
 		return NULL;
 	}
@@ -117,6 +133,11 @@ struct gpu_call_usage *usage_gpu_calls(struct usage *usage)
 	return usage->gpu_calls;
 }
 
+struct gpu_holding_usage *usage_gpu_holdings(struct usage *usage)
+{
+	return usage->gpu_holdings;
+}
+
 void usage_free(struct usage *usage)
 {
 	if (!usage)
@@ -126,6 +147,7 @@ void usage_free(struct usage *usage)
 	memory_usage_free(usage->memory);
 	gpu_usage_free(usage->gpu);
 	gpu_call_usage_free(usage->gpu_calls);
+	gpu_holding_usage_free(usage->gpu_holdings);
 	free(usage->namespaces);
 	free(usage->totals);
 	free(usage->pending);
@@ -303,6 +325,7 @@ static void forget_owner(void *context, uint32_t owner)
 	memory_usage_forget(usage->memory, owner);
 	gpu_usage_forget(usage->gpu, owner);
 	gpu_call_usage_forget(usage->gpu_calls, owner);
+	gpu_holding_usage_forget(usage->gpu_holdings, owner);
 	if (owner < usage->nr_totals)
 		memset(&usage->totals[owner], 0, sizeof(usage->totals[owner]));
 }
@@ -316,6 +339,7 @@ static void merge_totals(void *context, uint32_t goes, uint32_t stays)
 	memory_usage_merge(usage->memory, goes, stays);
 	gpu_usage_merge(usage->gpu, goes, stays);
 	gpu_call_usage_merge(usage->gpu_calls, goes, stays);
+	gpu_holding_usage_merge(usage->gpu_holdings, goes, stays);
 	to = from ? total_of(usage, stays) : NULL;
 	if (!to)
 		return;
@@ -370,6 +394,13 @@ void usage_set_losses(struct usage *usage, const struct usage_losses *losses)
 	usage->losses[LOSS_STALL] = losses->stalls;
 	usage->losses[LOSS_MEMORY_MALFORMED] = losses->memory_malformed;
 	usage->losses[LOSS_MEMORY_DROPPED] = losses->memory_dropped;
+	usage->losses[LOSS_GPU_JOBS_FULL] = losses->gpu_jobs_full;
+	usage->losses[LOSS_GPU_JOBS_UNKNOWN] = losses->gpu_jobs_unknown;
+	usage->losses[LOSS_GPU_CALLS_FULL] = losses->gpu_calls_full;
+	usage->losses[LOSS_GPU_RING_FULL] = losses->gpu_ring_full;
+	usage->losses[LOSS_GPU_UNREADABLE] = losses->gpu_unreadable;
+	usage->losses[LOSS_GPU_OBJECTS_FULL] = losses->gpu_objects_full;
+	usage->losses[LOSS_GPU_OBJECTS_UNKNOWN] = losses->gpu_objects_unknown;
 }
 
 /* Pods first, then units, each by its names. */
@@ -518,5 +549,7 @@ int usage_fill(struct usage *usage, struct snapshot *snap)
 		err = gpu_usage_fill(usage->gpu, snap);
 	if (!err)
 		err = gpu_call_usage_fill(usage->gpu_calls, snap);
+	if (!err)
+		err = gpu_holding_usage_fill(usage->gpu_holdings, snap);
 	return err ? err : fill_losses(usage, snap);
 }

@@ -12,6 +12,7 @@
 #include "mlprof/record.h"
 #include "owner/owners.h"
 #include "usage/gpu_call_usage.h"
+#include "usage/gpu_holding_usage.h"
 #include "usage/gpu_usage.h"
 #include "usage/memory_usage.h"
 #include "usage/snapshot.h"
@@ -29,6 +30,7 @@ void usage_free(struct usage *usage);
 struct memory_usage *usage_memory(struct usage *usage);
 struct gpu_usage *usage_gpu(struct usage *usage);
 struct gpu_call_usage *usage_gpu_calls(struct usage *usage);
+struct gpu_holding_usage *usage_gpu_holdings(struct usage *usage);
 
 /*
  * A drain begins at `now_ns` (CLOCK_MONOTONIC); the records of it follow. Lets those go who have
@@ -55,10 +57,17 @@ uint64_t usage_events_lost(const struct usage *usage);
 
 /* What others have lost, ever; shown among the losses. */
 struct usage_losses {
-	uint64_t records;	   /* that the reader could not make sense of */
-	uint64_t stalls;	   /* of an unknown cgroup or of an unknown length */
-	uint64_t memory_malformed; /* files that were not as the kernel writes them */
-	uint64_t memory_dropped;   /* cgroups that are one too many for their files to be read */
+	uint64_t records;	      /* that the reader could not make sense of */
+	uint64_t stalls;	      /* of an unknown cgroup or of an unknown length */
+	uint64_t memory_malformed;    /* files that were not as the kernel writes them */
+	uint64_t memory_dropped;      /* cgroups that are one too many for their files to be read */
+	uint64_t gpu_jobs_full;	      /* jobs that found no place */
+	uint64_t gpu_jobs_unknown;    /* jobs whose beginning nobody saw */
+	uint64_t gpu_calls_full;      /* calls that found no place */
+	uint64_t gpu_ring_full;	      /* calls that made something, and found their ring full */
+	uint64_t gpu_unreadable;      /* likewise, with arguments that could not be read */
+	uint64_t gpu_objects_full;    /* what they made and was too much to keep */
+	uint64_t gpu_objects_unknown; /* calls about what nobody saw made */
 };
 
 void usage_set_losses(struct usage *usage, const struct usage_losses *losses);
