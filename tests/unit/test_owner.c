@@ -289,6 +289,8 @@ static void who_never_gets_a_name_settles(void **state)
 	assert_false(owners_settling(owners, owners_find(owners, 5)));
 	owners_learn(owners, one_pod("", ""), 1000000000, note_merge, &merges);
 	assert_true(owners_settling(owners, owners_find(owners, 5)));
+	owners_expire(owners, 0, ignore_owner, &gone);
+	assert_true(owners_settling(owners, owners_find(owners, 5)));
 	owners_expire(owners, 60000000000, ignore_owner, &gone);
 	assert_true(owners_settling(owners, owners_find(owners, 5)));
 	owners_expire(owners, 61000000000, ignore_owner, &gone);

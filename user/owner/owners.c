@@ -63,7 +63,7 @@ struct owners {
 	struct graveyard dead;
 	struct known *known;
 	uint64_t generation, dropped;
-	uint64_t now_ns; /* as of the last call that told */
+	uint64_t now_ns; /* the latest that a call has told */
 };
 
 static uint64_t hash_of_pod(const struct owner *owner)
@@ -538,7 +538,9 @@ void owners_expire(struct owners *owners, uint64_t now_ns,
 {
 	uint64_t cgroup;
 
-	owners->now_ns = now_ns;
+	/* The dead go by the drain before, names come by now. */
+	if (now_ns > owners->now_ns)
+		owners->now_ns = now_ns;
 	while (graveyard_take(&owners->dead, now_ns,
 			      owners->dead.nr > MOST_DEAD ? 0 : owners->options.keep_ns, &cgroup))
 		forget_cgroup(owners, cgroup, gone, context);
